@@ -1,0 +1,129 @@
+"""The async hand: how an asynchronous call waits, in asyncio and trio.
+
+The same names stand in `_blocking.py`. Only this module knows event loops; it loads what it needs of them at
+the first use, when some event loop runs anyway.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ._outcome import Expired
+from ._testing_mode import mode
+
+if TYPE_CHECKING:
+    from ._blocking import Strays
+    from ._call import Call
+    from .clock import Clock
+
+
+async def pause(seconds: float) -> None:
+    """Let *seconds* pass on the event loop's own clock."""
+    import anyio
+
+    await anyio.sleep(seconds)
+
+
+def home() -> Any:
+    """The asyncio loop that this call lives in; None under trio, which never leaves a call behind."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio and asyncio._get_running_loop()
+
+
+def vanished(home: Any) -> bool:
+    """Whether the event loop *home* was closed with calls still inside."""
+    return home is not None and home.is_closed()
+
+
+def _poster(loop: Any) -> Callable[[Callable[[], object]], object]:
+    """What runs a function in the running event loop, whichever thread asks."""
+    if loop is not None:
+        post: Callable[[Callable[[], object]], object] = loop.call_soon_threadsafe
+        return post
+    import trio  # type: ignore[import-not-found,unused-ignore]
+
+    token = trio.lowlevel.current_trio_token()
+    return token.run_sync_soon  # type: ignore[no-any-return,unused-ignore]
+
+
+def _call_in(loop: Any, post: Callable[[Callable[[], object]], object], function: Callable[[], object]) -> None:
+    """Run *function* in its event loop: now if we are inside, soon if not, never if the loop is gone."""
+    if loop is not None and home() is loop:
+        function()
+        return
+    try:
+        post(function)
+    except RuntimeError:  # asyncio says it so, and trio's RunFinishedError is one: nobody waits there any more
+        return
+
+
+class Signal:
+    """Wakes the one task that waits for it, from any thread; setting it twice is setting it once."""
+
+    __slots__ = ("_event", "_post", "home")
+
+    def __init__(self) -> None:
+        import anyio
+
+        self.home = home()
+        self._event = anyio.Event()
+        self._post = _poster(self.home)
+
+    def set(self) -> None:
+        """Wake the waiting task; callable from anywhere."""
+        _call_in(self.home, self._post, self._event.set)
+
+    async def wait(self, clock: Clock, seconds: float | None = None) -> None:
+        """Return when set, or when *seconds* have passed; look at what you waited for to know which."""
+        if seconds is None:
+            await self._event.wait()
+            return
+        import anyio
+
+        cancel = clock.alarm(seconds, self.set)
+        try:
+            with anyio.move_on_after(None if cancel else seconds):
+                await self._event.wait()
+        finally:
+            if cancel is not None:
+                cancel()
+
+
+async def sleep(clock: Clock, seconds: float, call: Call) -> None:
+    """Let *seconds* pass, but not past the deadline of the whole call.
+
+    Raises:
+        Expired: The deadline came first.
+    """
+    if call.deadline is not None and (left := call.deadline - clock.monotonic()) <= seconds:
+        await clock.sleep_async(max(left, 0.0))
+        raise Expired
+    if mode.attempts is None:
+        await clock.sleep_async(seconds)
+
+
+async def within(
+    clock: Clock, seconds: float, inner: Callable[[Call], Awaitable[Any]], call: Call, strays: Strays
+) -> Any:
+    """Run *inner* under a cancel scope; *strays* stay empty, as cancellation ends what is late.
+
+    Raises:
+        Expired: *seconds* have passed and *inner* was cancelled.
+    """
+    import anyio
+
+    scope = anyio.CancelScope()
+    loop = home()
+    post = _poster(loop)
+    cancel = clock.alarm(seconds, lambda: _call_in(loop, post, scope.cancel))
+    if cancel is None:
+        scope.deadline = anyio.current_time() + seconds
+    try:
+        with scope:
+            return await inner(call)
+    finally:
+        if cancel is not None:
+            cancel()
+    raise Expired

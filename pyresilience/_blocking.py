@@ -1,0 +1,232 @@
+"""The blocking hand: how a synchronous call waits.
+
+The same names stand in `_async.py`. Only this module sleeps and makes threads.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._forks import renew_in_child
+from ._outcome import Error, Expired, Outcome, Value
+from ._testing_mode import mode
+from .errors import RejectedError
+
+if TYPE_CHECKING:
+    from ._call import Call
+    from .clock import Clock
+
+_log = logging.getLogger("pyresilience")
+
+pause = time.sleep
+
+PARKED = 16
+"""How many idle threads are kept for the next bounded call."""
+LINGER = 30.0
+"""Seconds an idle thread is kept."""
+
+
+home = None
+"""What tells where a call lives: nothing, as a thread cannot vanish under a call the way an event loop can."""
+
+
+class Signal:
+    """Wakes the one thread that waits for it; setting it twice is setting it once."""
+
+    __slots__ = ("_lock",)
+
+    home = None
+    """No event loop."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Wake the waiting thread; callable from anywhere."""
+        try:
+            self._lock.release()
+        except RuntimeError:  # it was set already
+            return
+
+    def wait(self, clock: Clock, seconds: float | None = None) -> None:
+        """Return when set, or when *seconds* have passed; look at what you waited for to know which."""
+        cancel = None if seconds is None else clock.alarm(seconds, self.set)
+        try:
+            endless = seconds is None or cancel is not None
+            self._lock.acquire(timeout=-1 if endless else min(max(seconds or 0.0, 0.0), threading.TIMEOUT_MAX))
+        finally:
+            if cancel is not None:
+                cancel()
+
+
+def sleep(clock: Clock, seconds: float, call: Call) -> None:
+    """Let *seconds* pass, but not past the deadline of the whole call.
+
+    Raises:
+        Expired: The deadline came first.
+    """
+    if call.deadline is not None and (left := call.deadline - clock.monotonic()) <= seconds:
+        clock.sleep(max(left, 0.0))
+        raise Expired
+    if mode.attempts is None:
+        clock.sleep(seconds)
+
+
+class _Job:
+    """One call handed to another thread."""
+
+    __slots__ = ("abandoned", "call", "done", "inner", "outcome", "strays")
+
+    def __init__(self, inner: Callable[[Call], Any], call: Call, strays: Strays) -> None:
+        self.inner = inner
+        self.call = call
+        self.strays = strays
+        self.done = Signal()
+        self.outcome: Outcome | None = None
+        self.abandoned = False
+
+    def run(self) -> None:
+        """Run it, on the worker's thread."""
+        outcome: Outcome
+        try:
+            outcome = Value(self.inner(self.call))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the caller waits
+            outcome = Error(error)
+        if not self.strays.home(self, outcome):
+            self.done.set()
+        elif isinstance(outcome, Error):
+            _log.debug("%s: an abandoned call ended with %s", self.call.name, type(outcome.error).__name__)
+
+
+class Strays:
+    """How many calls of a pipeline run on although nobody waits for them any more."""
+
+    __slots__ = ("__weakref__", "_lock", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+        _all_strays.add(self)
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """In a forked child no worker runs."""
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def lose(self, job: _Job) -> bool:
+        """The caller gives up on *job*; False: it has just ended after all."""
+        with self._lock:
+            if job.outcome is not None:
+                return False
+            if not job.abandoned:
+                job.abandoned = True
+                self.count += 1
+            return True
+
+    def home(self, job: _Job, outcome: Outcome) -> bool:
+        """*job* ended; True: nobody waits for it any more."""
+        with self._lock:
+            if job.abandoned:
+                self.count -= 1
+            else:
+                job.outcome = outcome
+            return job.abandoned
+
+
+_all_strays: weakref.WeakSet[Strays] = weakref.WeakSet()
+
+
+def strays() -> int:
+    """How many abandoned calls still run in this process."""
+    return sum(each.count for each in list(_all_strays))
+
+
+class _Worker(threading.Thread):
+    """A daemon thread that runs one job after another and parks in between."""
+
+    def __init__(self, job: Callable[[], None]) -> None:
+        super().__init__(name="pyresilience", daemon=True)
+        self._job: Callable[[], None] | None = job
+        self._wake = threading.Lock()
+        self._wake.acquire()
+
+    def give(self, job: Callable[[], None]) -> None:
+        """Hand a job to this parked worker."""
+        self._job = job
+        self._wake.release()
+
+    def run(self) -> None:
+        """Work until there has been nothing to do for a while."""
+        while self._job is not None:
+            self._job()
+            self._job = None
+            if len(_parked) >= PARKED:
+                return
+            _parked.append(self)
+            if not self._wake.acquire(timeout=LINGER):
+                try:
+                    _parked.remove(self)
+                except ValueError:  # chosen in this moment: the job is on its way
+                    self._wake.acquire()
+
+
+_parked: list[_Worker] = []
+
+
+class _Yard:
+    """Forgets the parked workers in a forked child, which has none."""
+
+    def renew(self) -> None:
+        _parked.clear()
+
+
+_yard = _Yard()
+renew_in_child(_yard)
+
+
+def _start(job: Callable[[], None]) -> None:
+    """Run *job* on a parked worker, the last one parked first, or on a new one."""
+    try:
+        worker = _parked.pop()
+    except IndexError:
+        _Worker(job).start()
+        return
+    worker.give(job)
+
+
+def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Call, strays: Strays) -> Any:
+    """Run *inner* on a worker thread, in a copy of the caller's context.
+
+    When time is up (or the wait is interrupted) the thread is abandoned, never interrupted.
+
+    Raises:
+        Expired: *seconds* have passed.
+        RejectedError: The system refuses another thread.
+    """
+    job = _Job(inner, call, strays)
+    context = contextvars.copy_context()
+    try:
+        _start(lambda: context.run(job.run))
+    except RuntimeError as error:
+        raise RejectedError(call.name, reason=f"no thread can be started ({error})") from error
+    try:
+        job.done.wait(clock, seconds)
+    except BaseException:
+        strays.lose(job)
+        raise
+    if strays.lose(job):
+        raise Expired
+    outcome, job.outcome = job.outcome, None
+    assert outcome is not None  # noqa: S101 - lose() said so
+    try:
+        return outcome.unwrap()
+    finally:
+        del outcome

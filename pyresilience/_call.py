@@ -1,0 +1,34 @@
+"""One trip of one call through a pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Call:
+    """What every stage may see of the call in hand.
+
+    The defaults stand on the class: making a call writes three attributes, and most calls never write another.
+    """
+
+    attempt: int = 1
+    """Which attempt this is, counted from 1."""
+    reached: bool = False
+    """Whether this attempt got as far as the function; if not, some stage refused it."""
+    storable: bool = True
+    """Whether the result is the function's own, good enough to be kept."""
+    deadline: float | None = None
+    """When the whole call must be over, on the pipeline's clock."""
+    open_circuit: bool = False
+    """The circuit opened on the last attempt: waiting before the next one is in vain."""
+    last_error: BaseException | None = None
+    """What the attempt before this one raised."""
+    ignored: BaseException | None = None
+    """The error that retry was told to ignore: no stand-in for it either."""
+    stood_in: bool = False
+    """Whether a fallback answered."""
+
+    def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.name = name
+        self.args = args
+        self.kwargs = kwargs

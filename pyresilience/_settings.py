@@ -1,0 +1,117 @@
+"""How a config checks itself at birth, with messages that say config, field, rule and value."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from ._typing import Duration
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_TEXT = re.compile(rf"(?:{_PART.pattern})+")
+
+
+def seconds(value: Duration) -> float:
+    """A duration in seconds: a number, a `timedelta`, or text such as `"250ms"`, `"5m"`, `"1h30m"`.
+
+    Raises:
+        TypeError: It is none of these.
+        ValueError: The text is not a duration.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if not isinstance(value, str):
+        raise TypeError(f"must be a number of seconds, a timedelta or text such as '5m', got {value!r}")
+    text = value.replace(" ", "").lower()
+    if not _TEXT.fullmatch(text):
+        raise ValueError(f"must be a duration such as '250ms', '30s', '5m' or '1h30m', got {value!r}")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def _refuse(config: object, field: str, rule: str, value: object, kind: type[Exception] = ValueError) -> Exception:
+    return kind(f"{type(config).__name__}: {field} must be {rule}, got {value!r}")
+
+
+def require(
+    config: object,
+    field: str,
+    *,
+    whole: bool = False,
+    duration: bool = False,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    infinite: bool = False,
+) -> None:
+    """Check the number in *field* of the frozen *config*; a duration is stored back as seconds.
+
+    Raises:
+        TypeError: It is not a number (or duration).
+        ValueError: It is not a finite one within the bounds.
+    """
+    value: Any = getattr(config, field)
+    if duration:
+        try:
+            value = seconds(value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{type(config).__name__}: {field} {error}") from None
+        object.__setattr__(config, field, value)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise _refuse(config, field, "a whole number" if whole else "a number", value, TypeError)
+    if math.isnan(value) or (math.isinf(value) and not infinite):
+        raise _refuse(config, field, "a number" if math.isnan(value) else "finite", value)
+    if above is not None and not value > above:
+        raise _refuse(config, field, f"> {above:g}", value)
+    if at_least is not None and not value >= at_least:
+        raise _refuse(config, field, f">= {at_least:g}", value)
+    if at_most is not None and not value <= at_most:
+        raise _refuse(config, field, f"<= {at_most:g}", value)
+
+
+def require_errors(config: object, field: str, *, predicate: bool = False) -> None:
+    """Check that *field* names exception classes, and store them back as a tuple.
+
+    One class and any sequence of classes will do; with *predicate* also a function of the error.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    value = getattr(config, field)
+    if isinstance(value, type) and issubclass(value, BaseException):
+        value = (value,)
+    elif predicate and callable(value) and not isinstance(value, type):
+        return
+    elif not isinstance(value, (Sequence, set, frozenset)) or isinstance(value, str):
+        value = None
+    if value is None or not all(isinstance(each, type) and issubclass(each, BaseException) for each in value):
+        rule = "exception classes" + (" or a function of the error" if predicate else "")
+        raise _refuse(config, field, rule, getattr(config, field), TypeError)
+    object.__setattr__(config, field, tuple(value))
+
+
+def require_callable(config: object, field: str) -> None:
+    """Check that *field* is None or something to call.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    value = getattr(config, field)
+    if value is not None and not callable(value):
+        raise _refuse(config, field, "a function or None", value, TypeError)
+
+
+def require_one_of(config: object, field: str, choices: Sequence[object]) -> None:
+    """Check that *field* is one of *choices*, of the same type.
+
+    Raises:
+        ValueError: It is not.
+    """
+    value = getattr(config, field)
+    if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
+        raise _refuse(config, field, "one of " + ", ".join(map(repr, choices)), value)

@@ -1,0 +1,18 @@
+"""Type variables and aliases that more than one room uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar
+
+from typing_extensions import ParamSpec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+Duration: TypeAlias = float | timedelta | str
+ErrorClasses: TypeAlias = type[BaseException] | Sequence[type[BaseException]]
+ErrorPredicate: TypeAlias = Callable[[Exception], bool]
+AnyFunction: TypeAlias = Callable[..., Any]

@@ -1,0 +1,90 @@
+"""What a stage is given when it is built: a clock, a die, and a mouth."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from inspect import iscoroutinefunction
+from types import MappingProxyType
+from typing import Any
+
+from ._call import Call
+from .clock import Clock, SystemClock
+from .context import resilience_context
+from .events import ResilienceEvent, ResilienceListener
+
+_log = logging.getLogger("pyresilience")
+
+
+def _checked(listener: object) -> ResilienceListener:
+    if not callable(listener):
+        raise TypeError(f"a listener must be callable with one event, got {listener!r}")
+    if iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004
+        raise TypeError(f"a listener must be a plain function, got the async {listener!r}; start a task inside it")
+    return listener
+
+
+class Wiring:
+    """The surroundings of one pipeline, shared by its stages."""
+
+    __slots__ = ("_muttered", "clock", "die", "heard", "listener_errors", "listeners")
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        listeners: Sequence[ResilienceListener] = (),
+        die: Callable[[], float] = random.random,
+    ) -> None:
+        if isinstance(listeners, (str, bytes)) or not isinstance(listeners, Sequence):
+            raise TypeError(f"listeners must be a sequence of callables, got {listeners!r}")
+        if clock is not None and not isinstance(clock, Clock):
+            raise TypeError(f"clock must offer monotonic, sleep, sleep_async and alarm, got {clock!r}")
+        self.clock: Clock = clock or SystemClock()
+        self.die = die
+        self.listeners = tuple(_checked(listener) for listener in listeners)
+        self.heard = bool(self.listeners)
+        """Whether anybody listens; if not, no event is made."""
+        self.listener_errors = 0
+        """How often a listener has raised."""
+        self._muttered: set[int] = set()
+
+    def tell(self, kind: Callable[..., ResilienceEvent], call: Call, **facts: Any) -> None:
+        """Make an event of *kind* about *call* and hand it to every listener, in order."""
+        if not self.heard:
+            return
+        context = resilience_context.get()
+        event = kind(
+            function_name=call.name,
+            attempt=call.attempt,
+            context=None if context is None else MappingProxyType(dict(context)),
+            **facts,
+        )
+        for place, listener in enumerate(self.listeners):
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a listener must not be felt by the call
+                self._mutter(place, event, error)
+
+    def _mutter(self, place: int, event: ResilienceEvent, error: Exception) -> None:
+        """Count a listener's failure, and log its first."""
+        self.listener_errors += 1
+        if place in self._muttered:
+            return
+        self._muttered.add(place)
+        _log.error(
+            "listener %d of %s raised %s on %s; this is logged once, later failures are only counted",
+            place,
+            event.function_name,
+            type(error).__name__,
+            event.event_type.value,
+            exc_info=(type(error), error, error.__traceback__) if _printable(error) else None,
+        )
+
+
+def _printable(error: Exception) -> bool:
+    try:
+        str(error)
+    except Exception:  # noqa: BLE001 - its own __str__ raises
+        return False
+    return True

@@ -1,0 +1,196 @@
+"""The front door: a hit is answered here, before anything of the pipeline exists; a miss leads or follows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
+
+from .. import _async, _blocking
+from .._wiring import Wiring
+from ..errors import CacheKeyError
+from ..events import CacheHit, CacheMissed
+from ..stages.base import AsyncHandler, Handler
+from .flights import Flight, leading
+from .keys import SHORT, KeyMaker, freeze
+from .result_cache import UNKEYED, ResultCache
+from .shelf import Row
+
+class Door:
+    """The entrance of one function that has a cache.
+
+    Args:
+        cache: What it looks into.
+        shared: Whether other functions do so as well.
+        limit: Seconds a call may take as a whole, waiting for another caller included; None: no limit.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], name: str, cache: ResultCache, wiring: Wiring, *, shared: bool, limit: float | None
+    ) -> None:
+        self.cache = cache
+        self.scope = Scope(name) if shared else None
+        self._name = name
+        self._wiring = wiring
+        self._limit = limit
+        self._config = cache.config
+        self._maker = KeyMaker(function)
+        self._bare = self._maker.bare and self.scope is None and self._config.key is None
+
+    def wrap(self, handler: Handler) -> Callable[..., Any]:
+        """The synchronous function in front of *handler*."""
+        shelf, now, bare, heard = self.cache.shelf, self.cache.clock.monotonic, self._bare, self._wiring.heard
+        find, touch, key_of, name, load = shelf.rows.get, shelf.touch, self.key_of, self._name, self._load(handler)
+
+        def cached(*args: Any, **kwargs: Any) -> Any:
+            if (
+                bare
+                and len(args) == 1
+                and not kwargs
+                and ((kind := type(args[0])) is int or (kind is str and len(args[0]) <= SHORT))
+            ):
+                key = args[0]
+            else:
+                key = key_of(args, kwargs)
+            row = find(key)
+            if row is None or now() >= row[1]:
+                return load(key, Flight(name, args, kwargs))
+            try:
+                touch(key)
+            except KeyError:
+                pass
+            shelf.hits += 1
+            if heard:
+                self._hit(Flight(name, args, kwargs), "fresh")
+            return row[0]
+
+        return cached
+
+    def wrap_async(self, handler: AsyncHandler) -> Callable[..., Any]:
+        """The asynchronous function in front of *handler*."""
+        shelf, now, bare, heard = self.cache.shelf, self.cache.clock.monotonic, self._bare, self._wiring.heard
+        find, touch, key_of, name, load = shelf.rows.get, shelf.touch, self.key_of, self._name, self._load_async(handler)
+
+        async def cached(*args: Any, **kwargs: Any) -> Any:
+            if (
+                bare
+                and len(args) == 1
+                and not kwargs
+                and ((kind := type(args[0])) is int or (kind is str and len(args[0]) <= SHORT))
+            ):
+                key = args[0]
+            else:
+                key = key_of(args, kwargs)
+            row = find(key)
+            if row is None or now() >= row[1]:
+                return await load(key, Flight(name, args, kwargs))
+            try:
+                touch(key)
+            except KeyError:
+                pass
+            shelf.hits += 1
+            if heard:
+                self._hit(Flight(name, args, kwargs), "fresh")
+            return row[0]
+
+        return cached
+
+    def _load(self, handler: Handler) -> Callable[[Hashable, Flight], Any]:
+        """What a miss does: lead and compute, or follow and wait."""
+        cache, limit, begin, arrive = self.cache, self._limit, self._begin, self._arrive
+        clock, home, signal = cache.clock, _blocking.home, _blocking.Signal
+
+        def load(key: Hashable, flight: Flight) -> Any:
+            try:
+                row = cache.board(key, flight, home, signal, limit)
+                while flight.waits:
+                    flight.signal.wait(clock, cache.look(key, flight))
+                if row is not None or flight.outcome is not None:
+                    return arrive(flight, row)
+                begin(flight)
+                value = handler(flight)
+                cache.land(key, flight, value)
+            except BaseException as error:
+                try:
+                    cache.fail(key, flight, error)
+                finally:
+                    cache.end(key, flight)
+                raise
+            return value
+
+        return load
+
+    def _load_async(self, handler: AsyncHandler) -> Callable[[Hashable, Flight], Awaitable[Any]]:
+        """What a miss does: lead and compute, or follow and wait."""
+        cache, limit, begin, arrive = self.cache, self._limit, self._begin, self._arrive
+        clock, home, signal = cache.clock, _async.home, _async.Signal
+
+        async def load(key: Hashable, flight: Flight) -> Any:
+            try:
+                row = cache.board(key, flight, home, signal, limit)
+                while flight.waits:
+                    await flight.signal.wait(clock, cache.look(key, flight))
+                if row is not None or flight.outcome is not None:
+                    return arrive(flight, row)
+                begin(flight)
+                value = await handler(flight)
+                cache.land(key, flight, value)
+            except BaseException as error:
+                try:
+                    cache.fail(key, flight, error)
+                finally:
+                    cache.end(key, flight)
+                raise
+            return value
+
+        return load
+
+    def key_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+        """The key of a call; UNKEYED: it goes past the cache.
+
+        Raises:
+            CacheKeyError: An argument cannot be part of a key.
+        """
+        own = self._config.key
+        if own is not None:
+            args, kwargs = (own(*args, **kwargs),), {}
+        try:
+            key = freeze(args[0]) if own is not None else self._maker(args, kwargs)
+        except CacheKeyError:
+            if self._config.on_unhashable == "raise":
+                raise
+            return UNKEYED
+        except TypeError:  # the arguments do not fit the function: let it say so itself
+            return UNKEYED
+        return key if self.scope is None else (self.scope, key)
+
+    def _begin(self, flight: Flight) -> None:
+        """The function runs, within *flight*; unless the time is up already, for the timeout stage to say."""
+        leading.set(flight)
+        if flight.late:
+            return self._hit(flight, "coalesced")
+        self.cache.shelf.misses += 1
+        if self._wiring.heard:
+            self._wiring.tell(CacheMissed, flight, reason=flight.reason)
+
+    def _arrive(self, flight: Flight, row: Row | None) -> Any:
+        """The value or error that another caller has computed."""
+        self.cache.shelf.hits += 1
+        if self._wiring.heard:
+            self._hit(flight, "coalesced" if row is None else "fresh")
+        return flight.collect() if row is None else row[0]
+
+    def _hit(self, flight: Flight, source: str) -> None:
+        flight.attempt = 0
+        self._wiring.tell(CacheHit, flight, source=source)
+
+
+class Scope:
+    """What keeps the entries of one function apart from those of others in the same cache."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<scope of {self._name}>"

@@ -1,0 +1,195 @@
+"""From a call to a key: the bound arguments, typed at every depth, holding nothing alive that identity compares."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from inspect import Parameter, Signature, signature
+from types import MethodType
+from typing import Any, TypeAlias
+
+from ..errors import CacheKeyError
+from .digest import digest
+
+Key: TypeAlias = Hashable
+
+SHORT = 512
+"""Text and bytes up to this length stand in the key as they are; longer ones as a digest."""
+WIDE = 256
+"""An argument with more parts than this becomes a digest, if it is built of plain values alone."""
+DEEP = 64
+"""Containers may be nested this deep."""
+
+_PLAIN = frozenset({int, str, type(None)})
+"""Types whose values are never equal across types, so that they need no tag."""
+
+
+class KeyMaker:
+    """Makes the keys of one function. Two calls have one key if they bind the same arguments.
+
+    A function of exactly one parameter has its plain argument itself as the key; see `bare`.
+    """
+
+    __slots__ = ("_bind", "_names", "_parameters", "bare")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        try:
+            self._parameters: list[Parameter] | None = list(signature(function).parameters.values())
+        except (TypeError, ValueError):  # some builtins have none
+            self._parameters = None
+        self._bind: Callable[..., tuple[Any, ...]] | None = None
+        self.bare = (
+            self._parameters is not None
+            and len(self._parameters) == 1
+            and self._parameters[0].kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+        )
+        """Whether a call with one exact int or short str as its only argument has that as its key."""
+
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Key:
+        """The key of the call.
+
+        Raises:
+            CacheKeyError: An argument cannot be part of a key.
+            TypeError: The arguments do not fit the function.
+        """
+        bind = self._bind or self._make_bind()
+        values = bind(*args, **kwargs)
+        if _PLAIN.issuperset(map(type, values)) and _all_short(values):
+            return values[0] if self.bare else values
+        if self.bare:
+            return self._freeze(0, values[0])
+        return tuple([self._freeze(place, value) for place, value in enumerate(values)])
+
+    def _freeze(self, place: int, value: Any) -> Hashable:
+        try:
+            return compact(freeze(value))
+        except CacheKeyError as error:
+            name = self._parameters[place].name if self._parameters else ("args", "kwargs")[place]
+            raise CacheKeyError(
+                f"argument {name!r} cannot be part of a cache key: {error}; give CacheConfig(key=...), "
+                'or on_unhashable="bypass" to call through'
+            ) from None
+
+    def _make_bind(self) -> Callable[..., tuple[Any, ...]]:
+        """A function with the same parameters that returns its arguments: the interpreter does the binding."""
+        parameters = self._parameters
+        if parameters is None:
+            self._bind = _bind_anything
+            return _bind_anything
+        defaults = {f"_{place}": each.default for place, each in enumerate(parameters) if each.default is not each.empty}
+        plain = [
+            each.replace(annotation=each.empty, default=_Name(f"_{place}") if f"_{place}" in defaults else each.empty)
+            for place, each in enumerate(parameters)
+        ]
+        names = "".join(f"{each.name}, " for each in parameters)
+        text = str(Signature(plain, __validate_parameters__=False))[1:-1]
+        bind: Callable[..., tuple[Any, ...]] = eval(f"lambda {text}: ({names})", defaults)  # noqa: S307 - names only
+        self._bind = bind
+        return bind
+
+
+class _Name:
+    """Prints as a bare name where a signature shows a default."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+def _bind_anything(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    return args, kwargs
+
+
+def _all_short(values: tuple[Any, ...]) -> bool:
+    for value in values:
+        if type(value) is str and len(value) > SHORT:
+            return False
+    return True
+
+
+def freeze(value: Any, depth: int = DEEP) -> Hashable:
+    """A hashable stand-in for *value*: equal for equal values of equal types, and for no others.
+
+    Plain values stand for themselves; everything else becomes a tuple that begins with its type, so that no value
+    is taken for another's stand-in.
+
+    Raises:
+        CacheKeyError: It is mutable and not a container we know, or nested too deep, or contains itself.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value if kind is not str or len(value) <= SHORT else (str, len(value), digest(value))
+    if kind is bool or kind is float or kind is complex:
+        return kind, value if value else str(value)  # 0.0 and -0.0 are equal, and are not the same argument
+    if kind is bytes or kind is bytearray:
+        plain = bytes(value)
+        return (kind, plain) if len(plain) <= SHORT else (kind, len(plain), digest(plain))
+    if is_dataclass(kind) and kind.__dataclass_params__.eq:  # type: ignore[attr-defined]
+        items = [getattr(value, field.name) for field in fields(kind) if field.compare]
+        return kind, _freeze_items(items, depth)
+    for base, freeze_container in _CONTAINERS:
+        if issubclass(kind, base) and (kind.__eq__ is base.__eq__ or kind.__hash__ is None):  # type: ignore[comparison-overlap]
+            return kind, freeze_container(value, depth)
+    return _freeze_object(value, kind)
+
+
+def _freeze_items(items: Iterable[Any], depth: int) -> Hashable:
+    if depth <= 0:
+        raise CacheKeyError(f"it is nested deeper than {DEEP} levels, or contains itself")
+    return tuple([freeze(each, depth - 1) for each in items])
+
+
+def _freeze_unordered(items: Iterable[Any], depth: int) -> Hashable:
+    return frozenset(_freeze_items(items, depth))  # type: ignore[arg-type]
+
+
+_CONTAINERS: tuple[tuple[type, Callable[[Any, int], Hashable]], ...] = (
+    (list, _freeze_items),
+    (tuple, _freeze_items),
+    (OrderedDict, lambda value, depth: _freeze_items(value.items(), depth)),
+    (dict, lambda value, depth: _freeze_unordered(value.items(), depth)),
+    (set, _freeze_unordered),
+    (frozenset, _freeze_unordered),
+    (deque, _freeze_items),
+)
+
+
+def _freeze_object(value: Any, kind: type) -> Hashable:
+    """The stand-in of anything else: by its own equality where it has one, weakly by identity where not."""
+    if kind is MethodType:
+        return kind, freeze(value.__self__), value.__func__
+    if isinstance(value, datetime):
+        return kind, value, value.tzinfo, value.fold
+    if kind.__module__ == "decimal":
+        return kind, str(value)  # 1.0 and 1.00 are equal, and print differently
+    if isinstance(value, (type, Enum)):
+        return kind, value
+    by_identity = kind.__eq__ is object.__eq__
+    if by_identity:
+        with suppress(TypeError):  # it cannot be held weakly, and its id may be another's tomorrow: hold it
+            value = weakref.ref(value)
+    try:
+        hash(value)
+    except TypeError:
+        raise CacheKeyError(f"a {kind.__module__}.{kind.__qualname__} is not hashable") from None
+    return kind, value
+
+
+def compact(frozen: Hashable) -> Hashable:
+    """*frozen* itself if it is small, or its digest if it has one."""
+    stack, seen = [frozen], 0
+    while stack:
+        part = stack.pop()
+        seen += 1
+        if seen > WIDE:
+            return digest(frozen) or frozen
+        if type(part) in (tuple, frozenset):
+            stack.extend(part)  # type: ignore[arg-type]
+    return frozen

@@ -1,0 +1,56 @@
+"""What is kept: entries in LRU order, each with its deadline. No clock, no lock.
+
+Reading is a plain look into `rows`, and `touch` for what was found; whoever writes holds a lock.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+Row: TypeAlias = tuple[Any, float]
+"""A value, and the time it is good until."""
+
+
+class Shelf:
+    """At most *size* rows; the least recently used one goes first."""
+
+    __slots__ = ("hits", "misses", "rows", "size", "touch")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.hits = 0
+        self.misses = 0
+        self.rows: OrderedDict[Hashable, Row] = OrderedDict()
+        self.touch = self.rows.move_to_end
+        """Make a row the most recently used one; KeyError: it has just been dropped."""
+
+    def put(self, key: Hashable, value: Any, until: float) -> None:
+        """Keep *value* until then, as the most recently used."""
+        rows = self.rows
+        rows[key] = value, until
+        rows.move_to_end(key)
+        while len(rows) > self.size:
+            rows.popitem(last=False)
+
+    def read(self, key: Hashable, now: float) -> Row | None:
+        """The row under *key*, made the most recently used; None: there is none, or its time is over. Counted."""
+        row = self.rows.get(key)
+        if row is None or now >= row[1]:
+            self.misses += 1
+            return None
+        with suppress(KeyError):
+            self.touch(key)
+        self.hits += 1
+        return row
+
+    def drop(self, key: Hashable) -> bool:
+        """Forget *key*; False: it was not there."""
+        return self.rows.pop(key, None) is not None
+
+    def clear(self) -> None:
+        """Forget everything, the counts too."""
+        self.rows.clear()
+        self.hits = self.misses = 0

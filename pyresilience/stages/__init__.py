@@ -1,0 +1,1 @@
+"""One file, one stage: its config, its class and its two handlers."""

@@ -1,0 +1,187 @@
+"""Only so many calls at once, so that one slow dependency does not take every thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any, TypeAlias
+
+from .. import _async, _blocking
+from .._call import Call
+from .._forks import renew_in_child
+from .._outcome import Expired
+from .._settings import require, seconds
+from .._typing import Duration
+from .._wiring import Wiring
+from ..errors import BulkheadFullError
+from ..events import BulkheadRejected
+from ..policies.slots import Slot, Slots
+from .base import AsyncHandler, Handler, Stage
+
+Signal: TypeAlias = _blocking.Signal | _async.Signal
+
+
+@dataclass(frozen=True, slots=True)
+class BulkheadConfig:
+    """How many calls may be inside at once.
+
+    Args:
+        max_concurrent: Calls that run at the same time, sync and async counted together.
+        max_wait: Seconds a call waits in line for a slot; 0: it is refused at once.
+    """
+
+    max_concurrent: int = 10
+    max_wait: Duration = 0.0
+
+    def __post_init__(self) -> None:
+        require(self, "max_concurrent", whole=True, at_least=1)
+        require(self, "max_wait", duration=True, at_least=0, infinite=True)
+
+    def build(self, wiring: Wiring) -> Bulkhead:
+        """Make the stage."""
+        return Bulkhead(self, wiring)
+
+
+class _Turn:
+    """A place in line."""
+
+    __slots__ = ("signal", "slot")
+
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
+        self.slot: Slot | None = None
+
+
+class Bulkhead(Stage):
+    """A fixed number of slots, and a line of those who wait for one: first come, first served."""
+
+    def __init__(self, config: BulkheadConfig, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._max_wait = seconds(config.max_wait)
+        self._slots = Slots(config.max_concurrent)
+        self._line: deque[_Turn] = deque()
+        self._lock = threading.Lock()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """In a forked child nobody is inside or in line."""
+        self._lock = threading.Lock()
+        self._line.clear()
+        self._slots.renew()
+
+    def wrap(self, inner: Handler) -> Handler:
+        """Take a slot, run, give it back."""
+        enter, line_up, patience, claim, leave = self._enter, self._line_up, self._patience, self._claim, self._leave
+        clock, signal, home = self._wiring.clock, _blocking.Signal, _blocking.home
+
+        def held(call: Call) -> Any:
+            turn = None
+            slot = enter(home)
+            try:
+                if slot is None:
+                    turn = line_up(call, signal)
+                    await_turn = turn.signal.wait
+                    await_turn(clock, patience(call))
+                    slot = claim(call, turn)
+                return inner(call)
+            finally:
+                leave(slot, turn)
+
+        return held
+
+    def wrap_async(self, inner: AsyncHandler) -> AsyncHandler:
+        """Take a slot, run, give it back."""
+        enter, line_up, patience, claim, leave = self._enter, self._line_up, self._patience, self._claim, self._leave
+        clock, signal, home = self._wiring.clock, _async.Signal, _async.home
+
+        async def held(call: Call) -> Any:
+            turn = None
+            slot = enter(home)
+            try:
+                if slot is None:
+                    turn = line_up(call, signal)
+                    await_turn = turn.signal.wait
+                    await await_turn(clock, patience(call))
+                    slot = claim(call, turn)
+                return await inner(call)
+            finally:
+                leave(slot, turn)
+
+        return held
+
+    def _enter(self, home: Callable[[], Any] | None) -> Slot | None:
+        """A slot at once; None: get in line. Nobody overtakes those in line."""
+        if self._line:
+            return None
+        slot = self._slots.take()
+        if slot is not None and home is not None:
+            slot.home = home()
+        return slot
+
+    def _line_up(self, call: Call, signal: Callable[[], Signal]) -> _Turn:
+        """A place in line, perhaps with a slot already; or raise, if nobody may wait."""
+        turn = _Turn(signal())
+        with self._lock:
+            self._slots.recover(_async.vanished)
+            self._line.append(turn)
+        self._serve()
+        if not self._max_wait and turn.slot is None:
+            self._leave(None, turn)
+            raise self._full(call) from call.last_error
+        return turn
+
+    def _patience(self, call: Call) -> float | None:
+        """Seconds to stand in line."""
+        if call.deadline is None:
+            return None if self._max_wait == inf else self._max_wait
+        return min(self._max_wait, max(0.0, call.deadline - self._wiring.clock.monotonic()))
+
+    def _claim(self, call: Call, turn: _Turn) -> Slot:
+        """The slot that the turn has brought, or raise."""
+        if turn.slot is None:
+            with self._lock:
+                self._slots.recover(_async.vanished)
+            self._serve()
+        if turn.slot is None:
+            if call.deadline is not None and call.deadline <= self._wiring.clock.monotonic():
+                raise Expired
+            raise self._full(call) from call.last_error
+        return turn.slot
+
+    def _serve(self) -> None:
+        """Hand the slots at hand to those in line, in order."""
+        served = []
+        with self._lock:
+            while self._line and (slot := self._slots.take()) is not None:
+                turn = self._line.popleft()
+                if _async.vanished(turn.signal.home):
+                    self._slots.give(slot)
+                    continue
+                slot.home, turn.slot = turn.signal.home, slot
+                served.append(turn)
+        for turn in served:
+            turn.signal.set()
+
+    def _leave(self, slot: Slot | None, turn: _Turn | None) -> None:
+        """Give back what we have: the slot, or the place in line and what it may have brought just now."""
+        if turn is not None:
+            with self._lock:
+                if turn in self._line:
+                    self._line.remove(turn)
+            slot = turn.slot
+        if slot is not None:
+            self._slots.give(slot)
+        if self._line:
+            self._serve()
+
+    def _full(self, call: Call) -> BulkheadFullError:
+        self._wiring.tell(BulkheadRejected, call)
+        return BulkheadFullError(call.name, None, call.last_error)
+
+    def health(self) -> dict[str, Any]:
+        """Slots in use and in all, and how many callers stand in line."""
+        limit = self._slots.limit
+        return {"in_use": limit - len(self._slots.rack), "max_concurrent": limit, "waiting": len(self._line)}
