@@ -6,7 +6,6 @@ the first use, when some event loop runs anyway.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +25,11 @@ async def pause(seconds: float) -> None:
     await anyio.sleep(seconds)
 
 
-def home() -> Any:
-    """The asyncio loop that this call lives in; None under trio, which never leaves a call behind."""
-    asyncio = sys.modules.get("asyncio")
-    return asyncio and asyncio._get_running_loop()
+def home() -> Callable[[], Any]:
+    """What tells the asyncio loop a call lives in; it says None under trio, which never leaves a call behind."""
+    import asyncio
+
+    return asyncio._get_running_loop
 
 
 def vanished(home: Any) -> bool:
@@ -50,7 +50,7 @@ def _poster(loop: Any) -> Callable[[Callable[[], object]], object]:
 
 def _call_in(loop: Any, post: Callable[[Callable[[], object]], object], function: Callable[[], object]) -> None:
     """Run *function* in its event loop: now if we are inside, soon if not, never if the loop is gone."""
-    if loop is not None and home() is loop:
+    if loop is not None and home()() is loop:
         function()
         return
     try:
@@ -67,7 +67,7 @@ class Signal:
     def __init__(self) -> None:
         import anyio
 
-        self.home = home()
+        self.home = home()()
         self._event = anyio.Event()
         self._post = _poster(self.home)
 
@@ -107,15 +107,17 @@ async def sleep(clock: Clock, seconds: float, call: Call) -> None:
 async def within(
     clock: Clock, seconds: float, inner: Callable[[Call], Awaitable[Any]], call: Call, strays: Strays
 ) -> Any:
-    """Run *inner* under a cancel scope; *strays* stay empty, as cancellation ends what is late.
+    """Run *inner*, and cancel it when time is up; *strays* stay empty, as cancellation ends what is late.
 
     Raises:
         Expired: *seconds* have passed and *inner* was cancelled.
     """
+    loop = home()()
+    if loop is not None:
+        return await _Limit(loop, clock).bound(seconds, inner, call)
     import anyio
 
     scope = anyio.CancelScope()
-    loop = home()
     post = _poster(loop)
     cancel = clock.alarm(seconds, lambda: _call_in(loop, post, scope.cancel))
     if cancel is None:
@@ -127,3 +129,47 @@ async def within(
         if cancel is not None:
             cancel()
     raise Expired
+
+
+class _Limit:
+    """A limit in asyncio: what `asyncio.timeout` does, at half its cost and without an error of its own.
+
+    Our request to cancel is taken back whatever came of it, so that a cancellation from outside stays visible,
+    and wins.
+    """
+
+    __slots__ = ("_clock", "_held", "_loop", "_task", "late")
+
+    def __init__(self, loop: Any, clock: Clock) -> None:
+        import asyncio
+
+        self._loop = loop
+        self._clock = clock
+        self._task: Any = asyncio.current_task(loop)
+        self._held = self._task.cancelling()
+        self.late = False
+
+    def _expire(self) -> None:
+        self.late = True
+        self._task.cancel()
+
+    def _ring(self) -> None:
+        _call_in(self._loop, self._loop.call_soon_threadsafe, self._expire)
+
+    async def bound(self, seconds: float, inner: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
+        """Run *inner* under the limit."""
+        cancel = self._clock.alarm(seconds, self._ring) or self._loop.call_later(seconds, self._expire).cancel
+        try:
+            return await inner(call)
+        except BaseException as error:
+            if self.late and self._task.uncancel() <= self._held and _cancelled(error):
+                raise Expired from None
+            raise
+        finally:
+            cancel()
+
+
+def _cancelled(error: BaseException) -> bool:
+    import asyncio
+
+    return isinstance(error, asyncio.CancelledError)

@@ -32,8 +32,8 @@ LINGER = 30.0
 """Seconds an idle thread is kept."""
 
 
-home = None
-"""What tells where a call lives: nothing, as a thread cannot vanish under a call the way an event loop can."""
+def home() -> None:
+    """What tells where a call lives: nothing, as a thread cannot vanish under a call the way a loop can."""
 
 
 class Signal:
@@ -82,11 +82,13 @@ def sleep(clock: Clock, seconds: float, call: Call) -> None:
 class _Job:
     """One call handed to another thread."""
 
-    __slots__ = ("abandoned", "call", "done", "inner", "outcome", "strays")
+    __slots__ = ("abandoned", "call", "clock", "deadline", "done", "inner", "outcome", "strays")
 
-    def __init__(self, inner: Callable[[Call], Any], call: Call, strays: Strays) -> None:
+    def __init__(self, inner: Callable[[Call], Any], call: Call, clock: Clock, seconds: float, strays: Strays) -> None:
         self.inner = inner
         self.call = call
+        self.clock = clock
+        self.deadline = clock.monotonic() + seconds
         self.strays = strays
         self.done = Signal()
         self.outcome: Outcome | None = None
@@ -132,13 +134,14 @@ class Strays:
             return True
 
     def home(self, job: _Job, outcome: Outcome) -> bool:
-        """*job* ended; True: nobody waits for it any more."""
+        """*job* ended; True: nobody waits for it any more. What comes after its deadline is late, whoever is slow."""
+        late = job.clock.monotonic() > job.deadline
         with self._lock:
             if job.abandoned:
                 self.count -= 1
-            else:
-                job.outcome = outcome
-            return job.abandoned
+                return True
+            job.outcome = Error(Expired()) if late else outcome
+            return False
 
 
 _all_strays: weakref.WeakSet[Strays] = weakref.WeakSet()
@@ -211,7 +214,7 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
         Expired: *seconds* have passed.
         RejectedError: The system refuses another thread.
     """
-    job = _Job(inner, call, strays)
+    job = _Job(inner, call, clock, seconds, strays)
     context = contextvars.copy_context()
     try:
         _start(lambda: context.run(job.run))

@@ -8,8 +8,14 @@ from typing import Any
 class Call:
     """What every stage may see of the call in hand.
 
-    The defaults stand on the class: making a call writes three attributes, and most calls never write another.
+    The defaults stand on the class, and there is no `__init__`: making a call is writing the three attributes that
+    are its own, as most calls never write another.
     """
+
+    name: str
+    """The function, as events and errors call it."""
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
     attempt: int = 1
     """Which attempt this is, counted from 1."""
@@ -19,6 +25,8 @@ class Call:
     """Whether the result is the function's own, good enough to be kept."""
     deadline: float | None = None
     """When the whole call must be over, on the pipeline's clock."""
+    pause: float = 0.0
+    """Seconds a gate makes it wait before it goes on."""
     open_circuit: bool = False
     """The circuit opened on the last attempt: waiting before the next one is in vain."""
     last_error: BaseException | None = None
@@ -27,8 +35,3 @@ class Call:
     """The error that retry was told to ignore: no stand-in for it either."""
     stood_in: bool = False
     """Whether a fallback answered."""
-
-    def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.name = name
-        self.args = args
-        self.kwargs = kwargs

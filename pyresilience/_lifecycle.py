@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import _blocking
 from ._call import Call
 from ._forks import renew_in_child
@@ -11,17 +9,19 @@ from ._settings import seconds
 from ._typing import Duration
 from .clock import SystemClock
 from .errors import ResilienceError
-from .stages.base import AsyncHandler, Handler, Stage
 
 POLL = 0.005
 """Seconds between two looks at whether the last call has ended."""
 
 
-class Lifecycle(Stage):
-    """The outermost stage of every pipeline, one for the process: it counts the calls, and turns them away at the end.
+class Lifecycle:
+    """How many calls are under way, and whether new ones may begin.
 
-    Counting is one step of the interpreter each, so it needs no lock and no signal comes between.
+    The entrances count themselves: one step of the interpreter up and one down, so that no lock is needed and no
+    signal comes between.
     """
+
+    __slots__ = ("__weakref__", "closed", "running")
 
     def __init__(self) -> None:
         self.running = 0
@@ -31,37 +31,9 @@ class Lifecycle(Stage):
         """In a forked child nothing runs."""
         self.running = 0
 
-    def wrap(self, inner: Handler) -> Handler:
-        """Count *inner* for as long as it runs."""
-
-        def counted(call: Call) -> Any:
-            if self.closed:
-                raise _refusal(call)
-            self.running += 1
-            try:
-                return inner(call)
-            finally:
-                self.running -= 1
-
-        return counted
-
-    def wrap_async(self, inner: AsyncHandler) -> AsyncHandler:
-        """Count *inner* for as long as it runs."""
-
-        async def counted(call: Call) -> Any:
-            if self.closed:
-                raise _refusal(call)
-            self.running += 1
-            try:
-                return await inner(call)
-            finally:
-                self.running -= 1
-
-        return counted
-
-
-def _refusal(call: Call) -> ResilienceError:
-    return ResilienceError(f"{call.name}: pyresilience was shut down in this process, no call begins any more")
+    def refusal(self, call: Call) -> ResilienceError:
+        """What a call gets that comes too late."""
+        return ResilienceError(f"{call.name}: pyresilience was shut down in this process, no call begins any more")
 
 
 lifecycle = Lifecycle()

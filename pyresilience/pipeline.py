@@ -93,8 +93,8 @@ class Pipeline:
 
     def _compose(self, function: Callable[..., Any], hand: str) -> Any:
         handler: Any = _innermost(function)
-        outer = (lifecycle, Report(self._wiring)) if self._wiring.heard else (lifecycle,)
-        for stage in reversed((*outer, *self.stages)):
+        stages = (Report(self._wiring), *self.stages) if self._wiring.heard else self.stages
+        for stage in reversed(stages):
             handler = getattr(stage, hand)(handler)
         return handler
 
@@ -138,13 +138,29 @@ def _bare_entrance(handler: Any, name: str, hand: str) -> Callable[..., Any]:
 
 def _enter(handler: Handler, name: str) -> Callable[..., Any]:
     def entered(*args: Any, **kwargs: Any) -> Any:
-        return handler(Call(name, args, kwargs))
+        call = Call()
+        call.name, call.args, call.kwargs = name, args, kwargs
+        if lifecycle.closed:
+            raise lifecycle.refusal(call)
+        lifecycle.running += 1
+        try:
+            return handler(call)
+        finally:
+            lifecycle.running -= 1
 
     return entered
 
 
 def _enter_async(handler: AsyncHandler, name: str) -> Callable[..., Any]:
     async def entered(*args: Any, **kwargs: Any) -> Any:
-        return await handler(Call(name, args, kwargs))
+        call = Call()
+        call.name, call.args, call.kwargs = name, args, kwargs
+        if lifecycle.closed:
+            raise lifecycle.refusal(call)
+        lifecycle.running += 1
+        try:
+            return await handler(call)
+        finally:
+            lifecycle.running -= 1
 
     return entered

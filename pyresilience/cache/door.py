@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 from .. import _async, _blocking
+from .._lifecycle import lifecycle
 from .._wiring import Wiring
 from ..errors import CacheKeyError
 from ..events import CacheHit, CacheMissed
 from ..stages.base import AsyncHandler, Handler
-from .flights import Flight, leading
+from .flights import Flight
 from .keys import SHORT, KeyMaker, freeze
-from .result_cache import UNKEYED, ResultCache
+from .result_cache import IN_FLIGHT, UNKEYED, ResultCache
 from .shelf import Row
 
 class Door:
@@ -34,79 +35,78 @@ class Door:
         self._limit = limit
         self._config = cache.config
         self._maker = KeyMaker(function)
-        self._bare = self._maker.bare and self.scope is None and self._config.key is None
+        bare = self._maker.bare and self.scope is None and self._config.key is None
+        self._bare = (int, str) if bare else (None, None)
+        """The types of a lone argument that is its own key."""
 
     def wrap(self, handler: Handler) -> Callable[..., Any]:
         """The synchronous function in front of *handler*."""
-        shelf, now, bare, heard = self.cache.shelf, self.cache.clock.monotonic, self._bare, self._wiring.heard
-        find, touch, key_of, name, load = shelf.rows.get, shelf.touch, self.key_of, self._name, self._load(handler)
+        shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
+        find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load(handler)
 
         def cached(*args: Any, **kwargs: Any) -> Any:
             if (
-                bare
-                and len(args) == 1
-                and not kwargs
-                and ((kind := type(args[0])) is int or (kind is str and len(args[0]) <= SHORT))
+                kwargs
+                or len(args) != 1
+                or ((kind := type(key := args[0])) is not number and (kind is not text or len(key) > SHORT))
             ):
-                key = args[0]
-            else:
                 key = key_of(args, kwargs)
             row = find(key)
             if row is None or now() >= row[1]:
-                return load(key, Flight(name, args, kwargs))
+                return load(key, args, kwargs)
             try:
                 touch(key)
             except KeyError:
                 pass
             shelf.hits += 1
-            if heard:
-                self._hit(Flight(name, args, kwargs), "fresh")
             return row[0]
 
         return cached
 
     def wrap_async(self, handler: AsyncHandler) -> Callable[..., Any]:
         """The asynchronous function in front of *handler*."""
-        shelf, now, bare, heard = self.cache.shelf, self.cache.clock.monotonic, self._bare, self._wiring.heard
-        find, touch, key_of, name, load = shelf.rows.get, shelf.touch, self.key_of, self._name, self._load_async(handler)
+        shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
+        find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load_async(handler)
 
         async def cached(*args: Any, **kwargs: Any) -> Any:
             if (
-                bare
-                and len(args) == 1
-                and not kwargs
-                and ((kind := type(args[0])) is int or (kind is str and len(args[0]) <= SHORT))
+                kwargs
+                or len(args) != 1
+                or ((kind := type(key := args[0])) is not number and (kind is not text or len(key) > SHORT))
             ):
-                key = args[0]
-            else:
                 key = key_of(args, kwargs)
             row = find(key)
             if row is None or now() >= row[1]:
-                return await load(key, Flight(name, args, kwargs))
+                return await load(key, args, kwargs)
             try:
                 touch(key)
             except KeyError:
                 pass
             shelf.hits += 1
-            if heard:
-                self._hit(Flight(name, args, kwargs), "fresh")
             return row[0]
 
         return cached
 
-    def _load(self, handler: Handler) -> Callable[[Hashable, Flight], Any]:
+    def _load(self, handler: Handler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Any]:
         """What a miss does: lead and compute, or follow and wait."""
-        cache, limit, begin, arrive = self.cache, self._limit, self._begin, self._arrive
-        clock, home, signal = cache.clock, _blocking.home, _blocking.Signal
+        cache, name, limit, heard = self.cache, self._name, self._limit, self._wiring.heard
+        clock, home, signal = cache.clock, _blocking.home(), _blocking.Signal
 
-        def load(key: Hashable, flight: Flight) -> Any:
+        def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            flight = Flight()
+            flight.name, flight.args, flight.kwargs, flight.followers = name, args, kwargs, ()
+            if lifecycle.closed:
+                raise lifecycle.refusal(flight)
+            lifecycle.running += 1
             try:
-                row = cache.board(key, flight, home, signal, limit)
-                while flight.waits:
-                    flight.signal.wait(clock, cache.look(key, flight))
-                if row is not None or flight.outcome is not None:
-                    return arrive(flight, row)
-                begin(flight)
+                landed = cache.board(key, flight, home, signal, limit)
+                if landed is not None:
+                    while flight.waits:
+                        flight.signal.wait(clock, cache.look(key, flight))
+                    if not cache.take_over(flight, landed):
+                        return self._arrive(flight, landed)
+                if heard:
+                    self._begin(flight)
                 value = handler(flight)
                 cache.land(key, flight, value)
             except BaseException as error:
@@ -115,23 +115,32 @@ class Door:
                 finally:
                     cache.end(key, flight)
                 raise
+            finally:
+                lifecycle.running -= 1
             return value
 
         return load
 
-    def _load_async(self, handler: AsyncHandler) -> Callable[[Hashable, Flight], Awaitable[Any]]:
+    def _load_async(self, handler: AsyncHandler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
         """What a miss does: lead and compute, or follow and wait."""
-        cache, limit, begin, arrive = self.cache, self._limit, self._begin, self._arrive
-        clock, home, signal = cache.clock, _async.home, _async.Signal
+        cache, name, limit, heard = self.cache, self._name, self._limit, self._wiring.heard
+        clock, home, signal = cache.clock, _async.home(), _async.Signal
 
-        async def load(key: Hashable, flight: Flight) -> Any:
+        async def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            flight = Flight()
+            flight.name, flight.args, flight.kwargs, flight.followers = name, args, kwargs, ()
+            if lifecycle.closed:
+                raise lifecycle.refusal(flight)
+            lifecycle.running += 1
             try:
-                row = cache.board(key, flight, home, signal, limit)
-                while flight.waits:
-                    await flight.signal.wait(clock, cache.look(key, flight))
-                if row is not None or flight.outcome is not None:
-                    return arrive(flight, row)
-                begin(flight)
+                landed = cache.board(key, flight, home, signal, limit)
+                if landed is not None:
+                    while flight.waits:
+                        await flight.signal.wait(clock, cache.look(key, flight))
+                    if not cache.take_over(flight, landed):
+                        return self._arrive(flight, landed)
+                if heard:
+                    self._begin(flight)
                 value = await handler(flight)
                 cache.land(key, flight, value)
             except BaseException as error:
@@ -140,6 +149,8 @@ class Door:
                 finally:
                     cache.end(key, flight)
                 raise
+            finally:
+                lifecycle.running -= 1
             return value
 
         return load
@@ -163,21 +174,35 @@ class Door:
             return UNKEYED
         return key if self.scope is None else (self.scope, key)
 
+    def _touch(self) -> Callable[[Hashable], None]:
+        """What a hit does to its row; and to those who listen, if anybody does."""
+        touch = self.cache.shelf.touch
+        if not self._wiring.heard:
+            return touch
+
+        def touch_and_tell(key: Hashable) -> None:
+            try:
+                touch(key)
+            finally:
+                hit = Flight()
+                hit.name = self._name
+                self._hit(hit, "fresh")
+
+        return touch_and_tell
+
     def _begin(self, flight: Flight) -> None:
-        """The function runs, within *flight*; unless the time is up already, for the timeout stage to say."""
-        leading.set(flight)
+        """Say that the function runs; unless the time was up while waiting, for the timeout stage to say."""
         if flight.late:
-            return self._hit(flight, "coalesced")
-        self.cache.shelf.misses += 1
-        if self._wiring.heard:
+            self._hit(flight, "coalesced")
+        else:
             self._wiring.tell(CacheMissed, flight, reason=flight.reason)
 
-    def _arrive(self, flight: Flight, row: Row | None) -> Any:
+    def _arrive(self, flight: Flight, landed: Row) -> Any:
         """The value or error that another caller has computed."""
         self.cache.shelf.hits += 1
         if self._wiring.heard:
-            self._hit(flight, "coalesced" if row is None else "fresh")
-        return flight.collect() if row is None else row[0]
+            self._hit(flight, "coalesced" if landed is IN_FLIGHT else "fresh")
+        return flight.collect() if landed is IN_FLIGHT else landed[0]
 
     def _hit(self, flight: Flight, source: str) -> None:
         flight.attempt = 0

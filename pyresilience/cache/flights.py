@@ -15,7 +15,7 @@ from .._call import Call
 from .._outcome import Outcome
 
 leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
-"""The innermost flight that is being computed around us."""
+"""The flight that was begun last around us. It stays when that is over, which shows by its `args`."""
 
 _graph = threading.Lock()
 """Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""

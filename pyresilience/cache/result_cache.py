@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from math import inf
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType
 from typing import Any, TypeAlias
 
 from .. import _async, _blocking
@@ -21,6 +21,9 @@ from .shelf import Row, Shelf
 
 Signal: TypeAlias = Callable[[], _blocking.Signal | _async.Signal]
 Home: TypeAlias = Callable[[], Any]
+
+IN_FLIGHT: Row = (None, 0.0)
+"""Stands for a row that another caller is computing."""
 
 UNKEYED: Hashable = object()
 """The key of a call that has none: never kept, never shared."""
@@ -43,6 +46,7 @@ class ResultCache:
         self.config = config or CacheConfig()
         self.clock: Clock = clock or SystemClock()
         self.shelf = Shelf(self.config.max_size)
+        self._now = self.clock.monotonic
         self._ttl = seconds(self.config.ttl)
         self._flying: dict[Hashable, Flight] = {}
         self._invalidated: dict[Hashable, None] = {}
@@ -67,7 +71,7 @@ class ResultCache:
 
     def get(self, key: Hashable, default: Any = None) -> Any:
         """The value kept under *key*, or *default*."""
-        row = self.shelf.read(key, self.clock.monotonic())
+        row = self.shelf.read(key, self._now())
         return default if row is None else row[0]
 
     def put(self, key: Hashable, value: Any, ttl: Duration | None = None) -> None:
@@ -81,7 +85,8 @@ class ResultCache:
             raise ValueError(f"ttl must be >= 0, got {ttl!r}")
         with self._lock:
             self._flying.pop(key, None)
-            self._store(key, value, life)
+            self.shelf.drop(key)
+            self.shelf.put(key, value, self._now() + life if life else inf)
 
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
@@ -127,7 +132,7 @@ class ResultCache:
 
     def __contains__(self, key: Hashable) -> bool:
         row = self.shelf.rows.get(key)
-        return row is not None and self.clock.monotonic() < row[1]
+        return row is not None and self._now() < row[1]
 
     def __bool__(self) -> bool:
         """A cache is a cache even when it is empty."""
@@ -141,36 +146,69 @@ class ResultCache:
     def board(
         self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: float | None
     ) -> Row | None:
-        """Let *flight* lead *key*, or follow who does for *limit* seconds; a row: it has landed meanwhile."""
-        flight.above = leading.get()
+        """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
+        above = leading.get()
+        while above is not None and above.args is None:
+            above = above.above
+        flight.above = above
         if home is not None:
             flight.home = home()
-        if key is UNKEYED:
-            return None
-        with self._lock:
+        if key is not UNKEYED:
+            leader = self._flying.setdefault(key, flight)
+            if leader is not flight and self._line_up(key, flight, leader, signal, limit):
+                return IN_FLIGHT
             row = self.shelf.rows.get(key)
-            if row is not None:
-                if self.clock.monotonic() < row[1]:
-                    return row
-                self.shelf.drop(key)
-                flight.reason = "expired"
-            elif self._invalidated and key in self._invalidated:
-                del self._invalidated[key]
-                flight.reason = "invalidated"
+            if row is not None and self._is_fresh(key, flight, row):
+                return row
+            if self._invalidated:
+                self._recall(key, flight)
+        leading.set(flight)
+        self.shelf.misses += 1
+        return None
+
+    def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: float | None) -> bool:
+        """Wait for the flight of *key*; False: there is none any more, or it would wait for us."""
+        with self._lock:
             leader = self._flying.setdefault(key, flight)
             if leader is flight:
-                return None
+                return False
             if _async.vanished(leader.home):
                 self._succeed(key, leader, flight)
-            elif flight.follow(leader, signal()) and limit is not None:
-                flight.deadline = self.clock.monotonic() + limit
-        return None
+                return False
+            if not flight.follow(leader, signal()):
+                return False
+            if limit is not None:
+                flight.deadline = self._now() + limit
+            return True
+
+    def _is_fresh(self, key: Hashable, flight: Flight, row: Row) -> bool:
+        """Whether *row* landed just before we boarded; if not, its time is over and it goes."""
+        with self._lock:
+            if self._now() < row[1]:
+                if self._flying.get(key) is flight:
+                    del self._flying[key]
+                fresh = True
+            else:
+                if self.shelf.rows.get(key) is row:
+                    self.shelf.drop(key)
+                flight.reason = "expired"
+                fresh = False
+        if fresh and flight.followers:
+            self._deliver(flight, Value(row[0]))
+        return fresh
+
+    def _recall(self, key: Hashable, flight: Flight) -> None:
+        """Say so if *key* was invalidated since it was last computed."""
+        with self._lock:
+            if key in self._invalidated:
+                del self._invalidated[key]
+                flight.reason = "invalidated"
 
     def look(self, key: Hashable, flight: Flight) -> float | None:
         """Seconds a follower may wait until it must look again; None: until it is woken."""
         leader, left = flight.leader, None
         if flight.deadline is not None:
-            left = max(0.0, flight.deadline - self.clock.monotonic())
+            left = max(0.0, flight.deadline - self._now())
         if leader is None or leader.home is flight.home:
             gone = False
         else:
@@ -188,22 +226,31 @@ class ResultCache:
             return 0.0
         return left
 
+    def take_over(self, flight: Flight, landed: Row) -> bool:
+        """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""
+        if landed is not IN_FLIGHT or flight.outcome is not None:
+            return False
+        leading.set(flight)
+        if flight.late:
+            self.shelf.hits += 1
+        else:
+            self.shelf.misses += 1
+        return True
+
     def land(self, key: Hashable, flight: Flight, value: Any) -> None:
         """The leader has *value*: keep it, unless it was invalidated meanwhile, and give it to all who wait."""
-        once = isinstance(value, _ONCE) or hasattr(type(value), "__next__")
+        once = type(value) not in _PLAIN and _only_once(value)
         with self._lock:
             if self._flying.get(key) is flight:
                 if flight.storable and not once:
-                    self._store(key, value, self._ttl)
+                    self.shelf.put(key, value, self._now() + self._ttl if self._ttl else inf)
                 del self._flying[key]
-        leading.set(flight.above)
+        flight.args = flight.kwargs = None
         if flight.followers:
             self._deliver(flight, None if once else Value(value))
 
     def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
         """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""
-        if leading.get() is flight:
-            leading.set(flight.above)
         if flight.leader is None and isinstance(error, Exception):
             with self._lock:
                 if self._flying.get(key) is flight:
@@ -213,6 +260,7 @@ class ResultCache:
 
     def end(self, key: Hashable, flight: Flight) -> None:
         """The call is over, whatever became of it: leave nothing behind, and nobody waiting in vain."""
+        flight.args = flight.kwargs = None
         with self._lock:
             if flight.leader is not None:
                 flight.withdraw()
@@ -245,12 +293,15 @@ class ResultCache:
         heirs, leader.followers = list(leader.followers), ()
         heir.promote(heirs)
 
-    def _store(self, key: Hashable, value: Any, life: float) -> None:
-        self.shelf.put(key, value, self.clock.monotonic() + life if life else inf)
+
+_PLAIN = frozenset({dict, list, tuple, str, bytes, int, float, bool, type(None)})
+"""The usual results, which can be used any number of times."""
 
 
-_ONCE = (CoroutineType, GeneratorType, AsyncGeneratorType)
-"""Results that can be used only once: never kept, never shared."""
+def _only_once(value: Any) -> bool:
+    """Whether *value* is used up by using it (a coroutine, a generator, an iterator): never kept, never shared."""
+    kind = type(value)
+    return issubclass(kind, (CoroutineType, AsyncGeneratorType)) or hasattr(kind, "__next__")
 
 
 def _scope(key: Hashable) -> Hashable:

@@ -28,12 +28,11 @@ class Shelf:
         """Make a row the most recently used one; KeyError: it has just been dropped."""
 
     def put(self, key: Hashable, value: Any, until: float) -> None:
-        """Keep *value* until then, as the most recently used."""
+        """Keep *value* until then under a *key* that is not there, as the most recently used."""
         rows = self.rows
         rows[key] = value, until
-        rows.move_to_end(key)
-        while len(rows) > self.size:
-            rows.popitem(last=False)
+        if len(rows) > self.size:
+            rows.popitem(False)
 
     def read(self, key: Hashable, now: float) -> Row | None:
         """The row under *key*, made the most recently used; None: there is none, or its time is over. Counted."""

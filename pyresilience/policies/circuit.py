@@ -67,7 +67,7 @@ class Circuit:
     """Counts outcomes, and says whether a call may go on."""
 
     __slots__ = ("_opened_at", "_probes", "_rules", "_successes", "_vanished", "_window")
-    __slots__ += ("calm", "failures", "forced", "generation", "state")
+    __slots__ += ("calm", "closed", "failures", "forced", "generation", "state")
 
     def __init__(self, rules: CircuitRules, vanished: Callable[[Any], bool] = lambda home: False) -> None:
         self._rules = rules
@@ -80,14 +80,15 @@ class Circuit:
 
     def _become(self, state: CircuitState) -> None:
         self.state = state
+        self.closed = state is CircuitState.CLOSED
         self.generation += 1
         self._probes.clear()
         self._successes = 0
-        if state is CircuitState.CLOSED:
+        if self.closed:
             self._window = self._rules.window()
             self.failures = 0
             self.forced = False
-        self.calm = state is CircuitState.CLOSED and self._window is None and not self._rules.slow
+        self.calm = self.closed and self._window is None and not self._rules.slow
 
     def seen(self, now: float) -> CircuitState:
         """The state a caller would meet: an open circuit whose time is up is half-open."""
@@ -102,7 +103,7 @@ class Circuit:
 
     def admit(self, now: float, home: Any = None) -> Permit | None:
         """The permit to go on; None: refused."""
-        if self.state is CircuitState.CLOSED:
+        if self.closed:
             return self.generation
         if self.forced or self.retry_after(now):
             return None
@@ -121,7 +122,7 @@ class Circuit:
     def _current(self, permit: Permit) -> bool:
         """Take the permit back; False: it is of another generation, so its outcome says nothing about this one."""
         if isinstance(permit, int):
-            return permit == self.generation and self.state is CircuitState.CLOSED
+            return permit == self.generation and self.closed
         if permit.generation != self.generation:
             return False
         self._probes = [probe for probe in self._probes if probe() is not permit]

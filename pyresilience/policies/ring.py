@@ -20,13 +20,13 @@ class AdmissionRing:
 
     def earliest(self, now: float) -> float:
         """When the next admission may happen."""
-        times = self._times
-        while times and times[0] + self._period <= now:
+        times, period = self._times, self._period
+        while times and times[0] + period <= now:
             times.popleft()
         if not times:
             return now
-        start = max(now, times[-1])
-        return start if len(times) < self._calls else max(start, times[-self._calls] + self._period)
+        start = times[-1] if times[-1] > now else now
+        return start if len(times) < self._calls else max(start, times[-self._calls] + period)
 
     def reserve(self, now: float, patience: float) -> float | None:
         """The time of the admission now reserved; None: there is none within *patience* seconds."""

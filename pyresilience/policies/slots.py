@@ -14,52 +14,43 @@ class Slot:
 
     def __init__(self) -> None:
         self.home: Any = None
-        """Where the holder lives; None while it lies on the rack."""
+        """Where the holder lives."""
         self.void = False
-        """Recovered from a holder that was gone: giving it back changes nothing."""
+        """Recovered from a holder that was gone: it does not go back to the rack."""
 
 
 class Slots:
-    """A rack of *limit* slots. Taking and giving back are one step of a list each, so they need no lock."""
+    """A rack of *limit* slots. Taking from it and putting back are one step of a list each, so they need no lock."""
 
     __slots__ = ("_issued", "limit", "rack")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rack: list[Slot] = []
+        self.rack = [Slot() for _ in range(limit)]
         """The slots at hand."""
-        self._issued: list[ref[Slot]] = []
-        self.renew()
-
-    def renew(self) -> None:
-        """All slots are on the rack, whoever had one."""
-        for issued in self._issued:
-            if (slot := issued()) is not None:
-                slot.void = True
-        self.rack = [Slot() for _ in range(self.limit)]
         self._issued = [ref(slot) for slot in self.rack]
 
     def take(self) -> Slot | None:
-        """A slot; None: there is none."""
+        """A slot from the rack; None: there is none."""
         try:
             return self.rack.pop()
         except IndexError:
             return None
 
-    def give(self, slot: Slot) -> None:
-        """Give *slot* back."""
-        slot.home = None
-        if not slot.void:
-            self.rack.append(slot)
-
     def recover(self, vanished: Callable[[Any], bool]) -> None:
-        """Replace every slot whose holder is no more: interrupted before it could give it back, or *vanished*."""
+        """Replace every slot whose holder is no more: interrupted before it could put it back, or *vanished*."""
         for place, issued in enumerate(self._issued):
             slot = issued()
-            if slot is not None and not vanished(slot.home):
-                continue
-            if slot is not None:
-                slot.void = True
-            fresh = Slot()
-            self._issued[place] = ref(fresh)
-            self.rack.append(fresh)
+            if slot is None or (slot not in self.rack and vanished(slot.home)):
+                self._replace(place, slot)
+
+    def renew(self) -> None:
+        """Nobody holds a slot any more, whoever did."""
+        self.recover(lambda home: True)
+
+    def _replace(self, place: int, slot: Slot | None) -> None:
+        if slot is not None:
+            slot.void = True
+        fresh = Slot()
+        self._issued[place] = ref(fresh)
+        self.rack.append(fresh)

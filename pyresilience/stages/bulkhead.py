@@ -62,6 +62,7 @@ class Bulkhead(Stage):
         self._wiring = wiring
         self._max_wait = seconds(config.max_wait)
         self._slots = Slots(config.max_concurrent)
+        self._rack = self._slots.rack
         self._line: deque[_Turn] = deque()
         self._lock = threading.Lock()
         renew_in_child(self)
@@ -74,43 +75,53 @@ class Bulkhead(Stage):
 
     def wrap(self, inner: Handler) -> Handler:
         """Take a slot, run, give it back."""
-        enter, line_up, patience, claim, leave = self._enter, self._line_up, self._patience, self._claim, self._leave
-        clock, signal, home = self._wiring.clock, _blocking.Signal, _blocking.home
+        enter, leave, home, wait = self._enter, self._leave, _blocking.home(), self._wait
 
         def held(call: Call) -> Any:
-            turn = None
             slot = enter(home)
+            if slot is None:
+                slot = wait(call)
             try:
-                if slot is None:
-                    turn = line_up(call, signal)
-                    await_turn = turn.signal.wait
-                    await_turn(clock, patience(call))
-                    slot = claim(call, turn)
                 return inner(call)
             finally:
-                leave(slot, turn)
+                leave(slot)
 
         return held
 
     def wrap_async(self, inner: AsyncHandler) -> AsyncHandler:
         """Take a slot, run, give it back."""
-        enter, line_up, patience, claim, leave = self._enter, self._line_up, self._patience, self._claim, self._leave
-        clock, signal, home = self._wiring.clock, _async.Signal, _async.home
+        enter, leave, home, wait = self._enter, self._leave, _async.home(), self._wait_async
 
         async def held(call: Call) -> Any:
-            turn = None
             slot = enter(home)
+            if slot is None:
+                slot = await wait(call)
             try:
-                if slot is None:
-                    turn = line_up(call, signal)
-                    await_turn = turn.signal.wait
-                    await await_turn(clock, patience(call))
-                    slot = claim(call, turn)
                 return await inner(call)
             finally:
-                leave(slot, turn)
+                leave(slot)
 
         return held
+
+    def _wait(self, call: Call) -> Slot:
+        """Stand in line for a slot."""
+        turn = _Turn(_blocking.Signal())
+        try:
+            patience = self._line_up(call, turn)
+            turn.signal.wait(self._wiring.clock, patience)
+            return self._claim(call, turn)
+        finally:
+            self._step_out(turn)
+
+    async def _wait_async(self, call: Call) -> Slot:
+        """Stand in line for a slot."""
+        turn = _Turn(_async.Signal())
+        try:
+            patience = self._line_up(call, turn)
+            await turn.signal.wait(self._wiring.clock, patience)
+            return self._claim(call, turn)
+        finally:
+            self._step_out(turn)
 
     def _enter(self, home: Callable[[], Any] | None) -> Slot | None:
         """A slot at once; None: get in line. Nobody overtakes those in line."""
@@ -121,20 +132,14 @@ class Bulkhead(Stage):
             slot.home = home()
         return slot
 
-    def _line_up(self, call: Call, signal: Callable[[], Signal]) -> _Turn:
-        """A place in line, perhaps with a slot already; or raise, if nobody may wait."""
-        turn = _Turn(signal())
+    def _line_up(self, call: Call, turn: _Turn) -> float | None:
+        """Get in line, and say how many seconds to stay there; raise if nobody may wait and there is no slot now."""
         with self._lock:
             self._slots.recover(_async.vanished)
             self._line.append(turn)
         self._serve()
         if not self._max_wait and turn.slot is None:
-            self._leave(None, turn)
             raise self._full(call) from call.last_error
-        return turn
-
-    def _patience(self, call: Call) -> float | None:
-        """Seconds to stand in line."""
         if call.deadline is None:
             return None if self._max_wait == inf else self._max_wait
         return min(self._max_wait, max(0.0, call.deadline - self._wiring.clock.monotonic()))
@@ -145,11 +150,20 @@ class Bulkhead(Stage):
             with self._lock:
                 self._slots.recover(_async.vanished)
             self._serve()
-        if turn.slot is None:
-            if call.deadline is not None and call.deadline <= self._wiring.clock.monotonic():
-                raise Expired
-            raise self._full(call) from call.last_error
-        return turn.slot
+        slot, turn.slot = turn.slot, None
+        if slot is not None:
+            return slot
+        if call.deadline is not None and call.deadline <= self._wiring.clock.monotonic():
+            raise Expired
+        raise self._full(call) from call.last_error
+
+    def _step_out(self, turn: _Turn) -> None:
+        """Leave the line, and give back what the turn may have brought in the last moment."""
+        with self._lock:
+            if turn in self._line:
+                self._line.remove(turn)
+        if turn.slot is not None:
+            self._leave(turn.slot)
 
     def _serve(self) -> None:
         """Hand the slots at hand to those in line, in order."""
@@ -158,22 +172,17 @@ class Bulkhead(Stage):
             while self._line and (slot := self._slots.take()) is not None:
                 turn = self._line.popleft()
                 if _async.vanished(turn.signal.home):
-                    self._slots.give(slot)
-                    continue
-                slot.home, turn.slot = turn.signal.home, slot
-                served.append(turn)
+                    self._rack.append(slot)
+                else:
+                    slot.home, turn.slot = turn.signal.home, slot
+                    served.append(turn)
         for turn in served:
             turn.signal.set()
 
-    def _leave(self, slot: Slot | None, turn: _Turn | None) -> None:
-        """Give back what we have: the slot, or the place in line and what it may have brought just now."""
-        if turn is not None:
-            with self._lock:
-                if turn in self._line:
-                    self._line.remove(turn)
-            slot = turn.slot
-        if slot is not None:
-            self._slots.give(slot)
+    def _leave(self, slot: Slot) -> None:
+        """Give the slot back."""
+        if not slot.void:
+            self._rack.append(slot)
         if self._line:
             self._serve()
 
@@ -184,4 +193,4 @@ class Bulkhead(Stage):
     def health(self) -> dict[str, Any]:
         """Slots in use and in all, and how many callers stand in line."""
         limit = self._slots.limit
-        return {"in_use": limit - len(self._slots.rack), "max_concurrent": limit, "waiting": len(self._line)}
+        return {"in_use": limit - len(self._rack), "max_concurrent": limit, "waiting": len(self._line)}

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _async
 from .._call import Call
@@ -104,6 +104,13 @@ class CircuitBreakerConfig:
         return CircuitBreaker(self, wiring)
 
 
+class _Timed(NamedTuple):
+    """The permit of a call whose duration counts."""
+
+    permit: Permit
+    began: float
+
+
 class CircuitBreaker(Gate):
     """A circuit breaker: a stage of a pipeline, or used by hand around a call of your own.
 
@@ -133,15 +140,15 @@ class CircuitBreaker(Gate):
 
     # The gate: what a pipeline uses.
 
-    def admit(self, call: Call, home: Callable[[], Any] | None) -> tuple[Any, float]:
+    def admit(self, call: Call, home: Callable[[], Any] | None) -> Permit | _Timed:
         """Let a call through, or raise `CircuitOpenError`."""
         circuit = self._circuit
-        if circuit.state is CircuitState.CLOSED:
-            return (circuit.generation, self._clock.monotonic() if self._slow else 0.0), 0.0
+        if circuit.closed:
+            return _Timed(circuit.generation, self._clock.monotonic()) if self._slow else circuit.generation
         now = self._clock.monotonic()
         permit = self._ask(call, now, home and home())
         if permit is not None:
-            return (permit, now), 0.0
+            return _Timed(permit, now) if self._slow else permit
         retry_after = circuit.retry_after(now)
         last_error = call.last_error or self._last_error
         self._wiring.tell(CircuitRejected, call, error=last_error, retry_after=retry_after)
@@ -162,7 +169,7 @@ class CircuitBreaker(Gate):
             self._count(call, permit, failed=True, error=error)
         else:
             with self._lock:
-                self._circuit.forget(permit[0])
+                self._circuit.forget(permit.permit if isinstance(permit, _Timed) else permit)
 
     def _ask(self, call: Call, now: float, home: Any) -> Permit | None:
         with self._lock:
@@ -172,13 +179,14 @@ class CircuitBreaker(Gate):
         self._tell(call, before, after, None)
         return permit
 
-    def _count(self, call: Call, permit: tuple[Permit, float], *, failed: bool, error: Exception | None) -> None:
-        ticket, began = permit
-        now = self._clock.monotonic()
-        slow = 0.0 < self._slow <= now - began
-        if slow:
-            self._wiring.tell(SlowCall, call, duration=now - began)
-        call.open_circuit = self._record(call, ticket, now, failed=failed, slow=slow, error=error)
+    def _count(self, call: Call, permit: Permit | _Timed, *, failed: bool, error: Exception | None) -> None:
+        now, slow = self._clock.monotonic(), False
+        if isinstance(permit, _Timed):
+            took, permit = now - permit.began, permit.permit
+            slow = took >= self._slow
+            if slow:
+                self._wiring.tell(SlowCall, call, duration=took)
+        call.open_circuit = self._record(call, permit, now, failed=failed, slow=slow, error=error)
 
     def _record(
         self, call: Call, permit: Permit, now: float, *, failed: bool, slow: bool, error: Exception | None
@@ -282,5 +290,6 @@ class CircuitBreaker(Gate):
         return {"state": self.state.value, "failure_count": self._circuit.failures}
 
 
-_BY_HAND = Call("circuit_breaker", (), {})
+_BY_HAND = Call()
+_BY_HAND.name = "circuit_breaker"
 """Stands for the call in events about a breaker used by hand."""

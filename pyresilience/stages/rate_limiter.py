@@ -45,6 +45,8 @@ class RateLimiterConfig:
 class RateLimiter(Gate):
     """Reserves a time for each call, in order; who cannot have one within `max_wait` is refused at once."""
 
+    waits = True
+
     def __init__(self, config: RateLimiterConfig, wiring: Wiring) -> None:
         super().__init__(wiring)
         self._max_wait = seconds(config.max_wait)
@@ -56,13 +58,14 @@ class RateLimiter(Gate):
         """A forked child keeps to the same limit, with a lock of its own."""
         self._lock = threading.Lock()
 
-    def admit(self, call: Call, home: Callable[[], Any] | None) -> tuple[Any, float]:
+    def admit(self, call: Call, home: Callable[[], Any] | None) -> float:
         """Reserve a time to begin, or raise `RateLimitExceededError`."""
         with self._lock:
             now = self._clock.monotonic()
             at = self._ring.reserve(now, self._max_wait)
             if at is not None:
-                return at, at - now
+                call.pause = at - now
+                return at
             retry_after = self._ring.earliest(now) - now
         self._wiring.tell(RateLimited, call, retry_after=retry_after)
         raise RateLimitExceededError(call.name, retry_after, call.last_error) from call.last_error
