@@ -1,5 +1,6 @@
 """A result cache and a resilience pipeline around any callable, sync or async."""
 
+from ._lifecycle import shutdown
 from .cache.config import CacheConfig
 from .cache.result_cache import ResultCache
 from .context import remaining, resilience_context
@@ -15,7 +16,6 @@ from .errors import (
 )
 from .events import EventType, ResilienceEvent, ResilienceListener
 from .health import health_check
-from ._lifecycle import shutdown
 from .listeners.collector import MetricsCollector
 from .listeners.json_logger import JsonEventLogger
 from .pipeline import Pipeline

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Protocol, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Protocol, Self, overload
 
-from typing_extensions import ParamSpec, Self, TypeVar
+from typing_extensions import ParamSpec, TypeVar
 
-from ._typing import P, R_co
+from ._typing import P, R
 
 if TYPE_CHECKING:
     from .cache.control import CacheControl, CacheInfo
@@ -19,14 +19,14 @@ _Rest = ParamSpec("_Rest")
 _Result = TypeVar("_Result")
 
 
-class Resilient(Protocol[P, R_co]):
+class Resilient(Protocol[P, R]):
     """A decorated function as a type checker sees it. At run time it is a plain function with these attributes."""
 
     __name__: str
     __qualname__: str
     __module__: str
     __doc__: str | None
-    __wrapped__: Callable[P, R_co]
+    __wrapped__: Callable[P, R]
     cache: CacheControl[P] | None
     """The control surface of its cache; None without one."""
     circuit_breaker: CircuitBreaker | None
@@ -36,7 +36,7 @@ class Resilient(Protocol[P, R_co]):
     pipeline: Pipeline
     """The pipeline it was decorated with."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it."""
         ...
 

@@ -10,7 +10,6 @@ from typing_extensions import ParamSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 Duration: TypeAlias = float | timedelta | str
 ErrorClasses: TypeAlias = type[BaseException] | Sequence[type[BaseException]]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 
-class EventType(str, Enum):
+class EventType(StrEnum):
     """What happened. The value is the lower-case name."""
 
     CACHE_HIT = "cache_hit"

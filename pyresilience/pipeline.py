@@ -63,7 +63,11 @@ class Pipeline:
         return self._wiring.listener_errors
 
     @overload
-    def __call__(self, function: staticmethod[P, R], /) -> staticmethod[P, R]: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        function: staticmethod[P, R],  # pyright: ignore[reportOverlappingOverload] - one of these is callable too
+        /,
+    ) -> staticmethod[P, R]: ...
     @overload
     def __call__(self, function: classmethod[Any, P, R], /) -> classmethod[Any, P, R]: ...
     @overload
@@ -75,7 +79,7 @@ class Pipeline:
             TypeError: It is not callable, or a generator function.
         """
         if isinstance(function, (staticmethod, classmethod)):
-            return type(function)(self(function.__func__))  # type: ignore[arg-type]
+            return type(function)(self(function.__func__))
         check(function)
         wrapper, handles = self.entrance(function)
         dress(wrapper, function)

@@ -6,7 +6,6 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from . import _async
 from ._settings import seconds as _seconds
@@ -141,8 +140,8 @@ class set_testing:  # noqa: N801 - called like a function, used like one or in a
         self._before = mode.attempts
         mode.attempts = attempts if testing else None
 
-    def __enter__(self) -> set_testing:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: Any) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         mode.attempts = self._before

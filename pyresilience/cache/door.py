@@ -16,6 +16,7 @@ from .keys import SHORT, KeyMaker, freeze
 from .result_cache import IN_FLIGHT, UNKEYED, ResultCache
 from .shelf import Row
 
+
 class Door:
     """The entrance of one function that has a cache.
 
@@ -26,7 +27,14 @@ class Door:
     """
 
     def __init__(
-        self, function: Callable[..., Any], name: str, cache: ResultCache, wiring: Wiring, *, shared: bool, limit: float | None
+        self,
+        function: Callable[..., Any],
+        name: str,
+        cache: ResultCache,
+        wiring: Wiring,
+        *,
+        shared: bool,
+        limit: float | None,
     ) -> None:
         self.cache = cache
         self.scope = Scope(name) if shared else None
@@ -121,7 +129,9 @@ class Door:
 
         return load
 
-    def _load_async(self, handler: AsyncHandler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
+    def _load_async(
+        self, handler: AsyncHandler
+    ) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
         """What a miss does: lead and compute, or follow and wait."""
         cache, name, limit, heard = self.cache, self._name, self._limit, self._wiring.heard
         clock, home, signal = cache.clock, _async.home(), _async.Signal

@@ -15,7 +15,7 @@ from .._call import Call
 from .._outcome import Outcome
 
 leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
-"""The flight that was begun last around us. It stays when that is over, which shows by its `args`."""
+"""The flight that was begun last around us. It stays there when it is over."""
 
 _graph = threading.Lock()
 """Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
@@ -28,14 +28,16 @@ class Flight(Call):
     """The flight within which this one was called."""
     leader: Flight | None = None
     """Whom it waits for; None: nobody, it computes."""
-    followers: list[Flight] | tuple[()] = ()
+    followers: Any = ()
     """Who waits for it, in order."""
-    signal: _blocking.Signal | _async.Signal | None = None
+    signal: Any = None
     """Wakes it while it waits."""
     outcome: Outcome | None = None
     """What it was told while it waited."""
     home: Any = None
     """The event loop it lives in; None: a thread, or trio."""
+    over: bool = False
+    """It has landed, or failed."""
     late: bool = False
     """Its deadline passed while it waited."""
     reason: str = "cold"
@@ -61,7 +63,7 @@ class Flight(Call):
         self.signal, self.leader = signal, leader
         if not leader.followers:
             leader.followers = []
-        leader.followers.append(self)  # type: ignore[union-attr]
+        leader.followers.append(self)
 
     def waits_for(self, other: Flight) -> bool:
         """Whether this flight cannot land before *other*, or one around it, has landed."""
@@ -90,10 +92,15 @@ class Flight(Call):
         self.leader = None
         self.wake()
 
+    def finish(self) -> None:
+        """It is over: hold on to nothing."""
+        self.over = True
+        self.args, self.kwargs = (), {}
+
     def withdraw(self) -> None:
         """Wait no longer."""
         if self.leader is not None and self in self.leader.followers:
-            self.leader.followers.remove(self)  # type: ignore[union-attr]
+            self.leader.followers.remove(self)
 
     def wake(self) -> None:
         """Let this follower look at what has become of its wait."""
@@ -103,7 +110,7 @@ class Flight(Call):
     def collect(self) -> Any:
         """Return or raise what it was told."""
         outcome, self.outcome = self.outcome, None
-        assert outcome is not None  # noqa: S101
+        assert outcome is not None
         try:
             return outcome.unwrap()
         finally:

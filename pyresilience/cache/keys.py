@@ -81,7 +81,9 @@ class KeyMaker:
         if parameters is None:
             self._bind = _bind_anything
             return _bind_anything
-        defaults = {f"_{place}": each.default for place, each in enumerate(parameters) if each.default is not each.empty}
+        defaults = {
+            f"_{place}": each.default for place, each in enumerate(parameters) if each.default is not each.empty
+        }
         plain = [
             each.replace(annotation=each.empty, default=_Name(f"_{place}") if f"_{place}" in defaults else each.empty)
             for place, each in enumerate(parameters)
@@ -108,7 +110,7 @@ def _bind_anything(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
 
 
 def _all_short(values: tuple[Any, ...]) -> bool:
-    for value in values:
+    for value in values:  # noqa: SIM110 - half as dear as all() around a generator, on every hit
         if type(value) is str and len(value) > SHORT:
             return False
     return True
@@ -127,7 +129,7 @@ def freeze(value: Any, depth: int = DEEP) -> Hashable:
     if kind in _PLAIN:
         return value if kind is not str or len(value) <= SHORT else (str, len(value), digest(value))
     if kind is bool or kind is float or kind is complex:
-        return kind, value if value else str(value)  # 0.0 and -0.0 are equal, and are not the same argument
+        return kind, value or str(value)  # 0.0 and -0.0 are equal, and are not the same argument
     if kind is bytes or kind is bytearray:
         plain = bytes(value)
         return (kind, plain) if len(plain) <= SHORT else (kind, len(plain), digest(plain))
@@ -140,14 +142,14 @@ def freeze(value: Any, depth: int = DEEP) -> Hashable:
     return _freeze_object(value, kind)
 
 
-def _freeze_items(items: Iterable[Any], depth: int) -> Hashable:
+def _freeze_items(items: Iterable[Any], depth: int) -> tuple[Hashable, ...]:
     if depth <= 0:
         raise CacheKeyError(f"it is nested deeper than {DEEP} levels, or contains itself")
     return tuple([freeze(each, depth - 1) for each in items])
 
 
 def _freeze_unordered(items: Iterable[Any], depth: int) -> Hashable:
-    return frozenset(_freeze_items(items, depth))  # type: ignore[arg-type]
+    return frozenset(_freeze_items(items, depth))
 
 
 _CONTAINERS: tuple[tuple[type, Callable[[Any, int], Hashable]], ...] = (
@@ -171,8 +173,7 @@ def _freeze_object(value: Any, kind: type) -> Hashable:
         return kind, str(value)  # 1.0 and 1.00 are equal, and print differently
     if isinstance(value, (type, Enum)):
         return kind, value
-    by_identity = kind.__eq__ is object.__eq__
-    if by_identity:
+    if kind.__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
         with suppress(TypeError):  # it cannot be held weakly, and its id may be another's tomorrow: hold it
             value = weakref.ref(value)
     try:

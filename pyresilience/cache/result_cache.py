@@ -148,7 +148,7 @@ class ResultCache:
     ) -> Row | None:
         """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
         above = leading.get()
-        while above is not None and above.args is None:
+        while above is not None and above.over:
             above = above.above
         flight.above = above
         if home is not None:
@@ -245,7 +245,7 @@ class ResultCache:
                 if flight.storable and not once:
                     self.shelf.put(key, value, self._now() + self._ttl if self._ttl else inf)
                 del self._flying[key]
-        flight.args = flight.kwargs = None
+        flight.finish()
         if flight.followers:
             self._deliver(flight, None if once else Value(value))
 
@@ -260,7 +260,7 @@ class ResultCache:
 
     def end(self, key: Hashable, flight: Flight) -> None:
         """The call is over, whatever became of it: leave nothing behind, and nobody waiting in vain."""
-        flight.args = flight.kwargs = None
+        flight.finish()
         with self._lock:
             if flight.leader is not None:
                 flight.withdraw()

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import fields
+from math import isfinite
 from typing import Any
 
 from ..events import ResilienceEvent
@@ -44,7 +45,7 @@ class JsonEventLogger:
 
 def _plain(value: Any) -> Any:
     """*value* as JSON knows it."""
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not isfinite(value):
         return str(value)
     if value is None or isinstance(value, (str, bool, int, float)):
         return value

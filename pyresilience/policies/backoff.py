@@ -44,12 +44,12 @@ def clamp(delay: Any, limit: float) -> float | None:
 
 
 def state(
-    function: Any, attempt: int, began: float, now: float, slept: float, result: Any, error: BaseException | None
+    attempt: int, began: float, now: float, slept: float, result: Any, error: BaseException | None
 ) -> RetryCallState:
     """What a tenacity strategy wants to know of the attempt that just ended, times taken from our clock."""
     from tenacity import RetryCallState
 
-    told = RetryCallState(retry_object=None, fn=function, args=(), kwargs={})  # type: ignore[arg-type]
+    told = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     told.attempt_number = attempt
     if error is None:
         told.set_result(result)

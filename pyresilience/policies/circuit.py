@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, TypeAlias
 from weakref import ref
 
 from .window import CountWindow, TimeWindow, Window
 
 
-class CircuitState(str, Enum):
+class CircuitState(StrEnum):
     """What a circuit breaker does with the next call."""
 
     CLOSED = "closed"
@@ -66,8 +66,20 @@ Permit: TypeAlias = "int | Probe"
 class Circuit:
     """Counts outcomes, and says whether a call may go on."""
 
-    __slots__ = ("_opened_at", "_probes", "_rules", "_successes", "_vanished", "_window")
-    __slots__ += ("calm", "closed", "failures", "forced", "generation", "state")
+    __slots__ = (
+        "_opened_at",
+        "_probes",
+        "_rules",
+        "_successes",
+        "_vanished",
+        "_window",
+        "calm",
+        "closed",
+        "failures",
+        "forced",
+        "generation",
+        "state",
+    )
 
     def __init__(self, rules: CircuitRules, vanished: Callable[[Any], bool] = lambda home: False) -> None:
         self._rules = rules

@@ -25,7 +25,7 @@ class AdmissionRing:
             times.popleft()
         if not times:
             return now
-        start = times[-1] if times[-1] > now else now
+        start = max(now, times[-1])
         return start if len(times) < self._calls else max(start, times[-self._calls] + period)
 
     def reserve(self, now: float, patience: float) -> float | None:

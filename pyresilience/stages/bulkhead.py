@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Any, TypeAlias
+from typing import Any
 
 from .. import _async, _blocking
 from .._call import Call
@@ -20,8 +20,6 @@ from ..errors import BulkheadFullError
 from ..events import BulkheadRejected
 from ..policies.slots import Slot, Slots
 from .base import AsyncHandler, Handler, Stage
-
-Signal: TypeAlias = _blocking.Signal | _async.Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,9 @@ class _Turn:
 
     __slots__ = ("signal", "slot")
 
-    def __init__(self, signal: Signal) -> None:
+    def __init__(self, signal: Any) -> None:
         self.signal = signal
+        """Wakes the one who stands here, in whichever hand."""
         self.slot: Slot | None = None
 
 

@@ -287,4 +287,3 @@ class Retry(Stage):
             error.add_note(f"{_NOTE}{call.attempt} attempts in {took:.3g} s ({call.name})")
         except Exception:  # noqa: BLE001 - an error that takes no notes goes without
             return
-

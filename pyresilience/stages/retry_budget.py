@@ -38,9 +38,7 @@ class RetryBudget:
     def __init__(self, config: RetryBudgetConfig | None = None, clock: Clock | None = None) -> None:
         config = config or RetryBudgetConfig()
         self._clock: Clock = clock or SystemClock()
-        self._bucket = TokenBucket(
-            rate=config.refill_rate, capacity=config.max_retries, now=self._clock.monotonic()
-        )
+        self._bucket = TokenBucket(rate=config.refill_rate, capacity=config.max_retries, now=self._clock.monotonic())
         self._lock = threading.Lock()
         renew_in_child(self)
 
