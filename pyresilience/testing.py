@@ -6,6 +6,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from typing import Self
 
 from . import _async
 from ._settings import seconds as _seconds

@@ -11,9 +11,10 @@ from .._wiring import Wiring
 from ..errors import CacheKeyError
 from ..events import CacheHit, CacheMissed
 from ..stages.base import AsyncHandler, Handler
-from .flights import Flight
+from .flight import Flight
+from .flights import IN_FLIGHT, UNKEYED
 from .keys import SHORT, KeyMaker, freeze
-from .result_cache import IN_FLIGHT, UNKEYED, ResultCache
+from .result_cache import ResultCache
 from .shelf import Row
 
 
@@ -97,8 +98,8 @@ class Door:
 
     def _load(self, handler: Handler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Any]:
         """What a miss does: lead and compute, or follow and wait."""
-        cache, name, limit, heard = self.cache, self._name, self._limit, self._wiring.heard
-        clock, home, signal = cache.clock, _blocking.home(), _blocking.Signal
+        flights, name, limit, heard = self.cache.flights, self._name, self._limit, self._wiring.heard
+        clock, home, signal = self.cache.clock, _blocking.home(), _blocking.Signal
 
         def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             flight = Flight()
@@ -107,21 +108,21 @@ class Door:
                 raise lifecycle.refusal(flight)
             lifecycle.running += 1
             try:
-                landed = cache.board(key, flight, home, signal, limit)
+                landed = flights.board(key, flight, home, signal, limit)
                 if landed is not None:
                     while flight.waits:
-                        flight.signal.wait(clock, cache.look(key, flight))
-                    if not cache.take_over(flight, landed):
+                        flight.signal.wait(clock, flights.look(key, flight))
+                    if not flights.take_over(flight, landed):
                         return self._arrive(flight, landed)
                 if heard:
                     self._begin(flight)
                 value = handler(flight)
-                cache.land(key, flight, value)
+                flights.land(key, flight, value)
             except BaseException as error:
                 try:
-                    cache.fail(key, flight, error)
+                    flights.fail(key, flight, error)
                 finally:
-                    cache.end(key, flight)
+                    flights.end(key, flight)
                 raise
             finally:
                 lifecycle.running -= 1
@@ -133,8 +134,8 @@ class Door:
         self, handler: AsyncHandler
     ) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
         """What a miss does: lead and compute, or follow and wait."""
-        cache, name, limit, heard = self.cache, self._name, self._limit, self._wiring.heard
-        clock, home, signal = cache.clock, _async.home(), _async.Signal
+        flights, name, limit, heard = self.cache.flights, self._name, self._limit, self._wiring.heard
+        clock, home, signal = self.cache.clock, _async.home(), _async.Signal
 
         async def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             flight = Flight()
@@ -143,21 +144,21 @@ class Door:
                 raise lifecycle.refusal(flight)
             lifecycle.running += 1
             try:
-                landed = cache.board(key, flight, home, signal, limit)
+                landed = flights.board(key, flight, home, signal, limit)
                 if landed is not None:
                     while flight.waits:
-                        await flight.signal.wait(clock, cache.look(key, flight))
-                    if not cache.take_over(flight, landed):
+                        await flight.signal.wait(clock, flights.look(key, flight))
+                    if not flights.take_over(flight, landed):
                         return self._arrive(flight, landed)
                 if heard:
                     self._begin(flight)
                 value = await handler(flight)
-                cache.land(key, flight, value)
+                flights.land(key, flight, value)
             except BaseException as error:
                 try:
-                    cache.fail(key, flight, error)
+                    flights.fail(key, flight, error)
                 finally:
-                    cache.end(key, flight)
+                    flights.end(key, flight)
                 raise
             finally:
                 lifecycle.running -= 1

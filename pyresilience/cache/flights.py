@@ -7,120 +7,226 @@ one of them. Whatever happens, it ends in the leader's own frame, so nothing is 
 from __future__ import annotations
 
 import threading
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Callable, Hashable
+from math import inf
+from types import AsyncGeneratorType, CoroutineType
+from typing import Any, TypeAlias
 
 from .. import _async, _blocking
-from .._call import Call
-from .._outcome import Outcome
+from .._forks import renew_in_child
+from .._outcome import Error, Outcome, Value
+from ..clock import Clock
+from .flight import Flight, leading
+from .shelf import Row, Shelf
 
-leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
-"""The flight that was begun last around us. It stays there when it is over."""
+Signal: TypeAlias = Callable[[], _blocking.Signal | _async.Signal]
+Home: TypeAlias = Callable[[], Any]
 
-_graph = threading.Lock()
-"""Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
+IN_FLIGHT: Row = (None, 0.0)
+"""Stands for a row that another caller is computing."""
+
+UNKEYED: Hashable = object()
+"""The key of a call that has none: never kept, never shared."""
+
+LOOK = 1.0
+"""Seconds between two looks of a follower at a leader in another event loop, which may be closed under it."""
 
 
-class Flight(Call):
-    """A call that missed the cache: it leads its key, or follows the flight that does."""
+class Flights:
+    """Who computes what, on the way to a shelf.
 
-    above: Flight | None = None
-    """The flight within which this one was called."""
-    leader: Flight | None = None
-    """Whom it waits for; None: nobody, it computes."""
-    followers: Any = ()
-    """Who waits for it, in order."""
-    signal: Any = None
-    """Wakes it while it waits."""
-    outcome: Outcome | None = None
-    """What it was told while it waited."""
-    home: Any = None
-    """The event loop it lives in; None: a thread, or trio."""
-    over: bool = False
-    """It has landed, or failed."""
-    late: bool = False
-    """Its deadline passed while it waited."""
-    reason: str = "cold"
-    """Why the cache had nothing."""
+    Args:
+        shelf: Where results are kept.
+        life: Seconds they are good for; 0: for ever.
+        clock: Where the time is read.
+    """
 
-    @property
-    def waits(self) -> bool:
-        """Whether it is still to be told what becomes of its wait."""
-        return self.leader is not None and self.outcome is None
+    def __init__(self, shelf: Shelf, life: float, clock: Clock) -> None:
+        self.shelf = shelf
+        self.lock = threading.Lock()
+        """Guards the shelf and the flights to it."""
+        self._life = life
+        self._now = clock.monotonic
+        self._flying: dict[Hashable, Flight] = {}
+        self._invalidated: dict[Hashable, None] = {}
+        renew_in_child(self)
 
-    def follow(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
-        """Wait for *leader*; False: it would wait for us."""
-        if self.above is None:
-            self._line_up(leader, signal)
-            return True
-        with _graph:
-            if leader.waits_for(self.above):
+    def renew(self) -> None:
+        """In a forked child nobody computes."""
+        self.lock = threading.Lock()
+        self._flying.clear()
+
+    def board(
+        self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: float | None
+    ) -> Row | None:
+        """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
+        above = leading.get()
+        while above is not None and above.over:
+            above = above.above
+        flight.above = above
+        if home is not None:
+            flight.home = home()
+        if key is not UNKEYED:
+            leader = self._flying.setdefault(key, flight)
+            if leader is not flight and self._line_up(key, flight, leader, signal, limit):
+                return IN_FLIGHT
+            row = self.shelf.rows.get(key)
+            if row is not None and self._is_fresh(key, flight, row):
+                return row
+            if self._invalidated:
+                self._recall(key, flight)
+        leading.set(flight)
+        self.shelf.misses += 1
+        return None
+
+    def fence(self, key: Hashable) -> bool:
+        """Keep nothing of what is being computed for *key* now; the holder locks. False: nothing is."""
+        return self._flying.pop(key, None) is not None
+
+    def fence_all(self, among: Callable[[Hashable], bool]) -> None:
+        """Keep nothing of what is being computed for the keys *among* which; the holder locks."""
+        for key in [key for key in self._flying if among(key)]:
+            del self._flying[key]
+
+    def remember_invalidated(self, key: Hashable) -> None:
+        """Let the next miss of *key* know why; the holder locks."""
+        self._invalidated[key] = None
+        if len(self._invalidated) > self.shelf.size:
+            del self._invalidated[next(iter(self._invalidated))]
+
+    def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: float | None) -> bool:
+        """Wait for the flight of *key*; False: there is none any more, or it would wait for us."""
+        with self.lock:
+            leader = self._flying.setdefault(key, flight)
+            if leader is flight:
                 return False
-            self._line_up(leader, signal)
+            if _async.vanished(leader.home):
+                self._succeed(key, leader, flight)
+                return False
+            if not flight.follow(leader, signal()):
+                return False
+            if limit is not None:
+                flight.deadline = self._now() + limit
             return True
 
-    def _line_up(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> None:
-        self.signal, self.leader = signal, leader
-        if not leader.followers:
-            leader.followers = []
-        leader.followers.append(self)
+    def _is_fresh(self, key: Hashable, flight: Flight, row: Row) -> bool:
+        """Whether *row* landed just before we boarded; if not, its time is over and it goes."""
+        with self.lock:
+            if self._now() < row[1]:
+                if self._flying.get(key) is flight:
+                    del self._flying[key]
+                fresh = True
+            else:
+                if self.shelf.rows.get(key) is row:
+                    self.shelf.drop(key)
+                flight.reason = "expired"
+                fresh = False
+        if fresh and flight.followers:
+            self._deliver(flight, Value(row[0]))
+        return fresh
 
-    def waits_for(self, other: Flight) -> bool:
-        """Whether this flight cannot land before *other*, or one around it, has landed."""
-        todo, seen = list(_outwards(other)), set[int]()
-        while todo:
-            flight = todo.pop()
-            if flight is self:
-                return True
-            if id(flight) not in seen:
-                seen.add(id(flight))
-                for follower in tuple(flight.followers):
-                    todo.append(follower)
-                    todo.extend(_outwards(follower.above))
-        return False
+    def _recall(self, key: Hashable, flight: Flight) -> None:
+        """Say so if *key* was invalidated since it was last computed."""
+        with self.lock:
+            if key in self._invalidated:
+                del self._invalidated[key]
+                flight.reason = "invalidated"
 
-    def tell(self, outcome: Outcome) -> None:
-        """Give this follower what it waits for."""
-        self.outcome = outcome
-        self.wake()
+    def look(self, key: Hashable, flight: Flight) -> float | None:
+        """Seconds a follower may wait until it must look again; None: until it is woken."""
+        leader, left = flight.leader, None
+        if flight.deadline is not None:
+            left = max(0.0, flight.deadline - self._now())
+        if leader is None or leader.home is flight.home:
+            gone = False
+        else:
+            gone = _async.vanished(leader.home)
+            left = LOOK if left is None else min(LOOK, left)
+        if gone or left == 0.0:
+            with self.lock:
+                if not flight.waits or leader is None:
+                    return 0.0
+                flight.withdraw()
+                if gone:
+                    self._succeed(key, leader, flight)
+                else:
+                    flight.leader, flight.late = None, True
+            return 0.0
+        return left
 
-    def promote(self, followers: list[Flight]) -> None:
-        """Compute instead of waiting, with *followers* behind."""
-        self.followers = followers
-        for each in followers:
-            each.leader = self
-        self.leader = None
-        self.wake()
+    def take_over(self, flight: Flight, landed: Row) -> bool:
+        """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""
+        if landed is not IN_FLIGHT or flight.outcome is not None:
+            return False
+        leading.set(flight)
+        if flight.late:
+            self.shelf.hits += 1
+        else:
+            self.shelf.misses += 1
+        return True
 
-    def finish(self) -> None:
-        """It is over: hold on to nothing."""
-        self.over = True
-        self.args, self.kwargs = (), {}
+    def land(self, key: Hashable, flight: Flight, value: Any) -> None:
+        """The leader has *value*: keep it, unless it was invalidated meanwhile, and give it to all who wait."""
+        once = type(value) not in _PLAIN and _only_once(value)
+        with self.lock:
+            if self._flying.get(key) is flight:
+                if flight.storable and not once:
+                    self.shelf.put(key, value, self._now() + self._life if self._life else inf)
+                del self._flying[key]
+        flight.finish()
+        if flight.followers:
+            self._deliver(flight, None if once else Value(value))
 
-    def withdraw(self) -> None:
-        """Wait no longer."""
-        if self.leader is not None and self in self.leader.followers:
-            self.leader.followers.remove(self)
+    def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
+        """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""
+        if flight.leader is None and isinstance(error, Exception):
+            with self.lock:
+                if self._flying.get(key) is flight:
+                    del self._flying[key]
+            if flight.followers:
+                self._deliver(flight, Error(error))
 
-    def wake(self) -> None:
-        """Let this follower look at what has become of its wait."""
-        if self.signal is not None:
-            self.signal.set()
+    def end(self, key: Hashable, flight: Flight) -> None:
+        """The call is over, whatever became of it: leave nothing behind, and nobody waiting in vain."""
+        flight.finish()
+        with self.lock:
+            if flight.leader is not None:
+                flight.withdraw()
+                return
+            told = [each for each in flight.followers if each.outcome is not None]
+            waiting = [each for each in flight.followers if each.outcome is None and not _async.vanished(each.home)]
+            if self._flying.get(key) is flight:
+                if waiting:
+                    self._flying[key] = waiting[0]
+                else:
+                    del self._flying[key]
+            if waiting:
+                waiting[0].promote(waiting[1:])
+            flight.followers = ()
+        for each in told:
+            each.wake()
 
-    def collect(self) -> Any:
-        """Return or raise what it was told."""
-        outcome, self.outcome = self.outcome, None
-        assert outcome is not None
-        try:
-            return outcome.unwrap()
-        finally:
-            del outcome
+    def _deliver(self, flight: Flight, outcome: Outcome | None) -> None:
+        """Give all who wait the outcome; None: it cannot be shared, so each computes its own."""
+        for each in list(flight.followers):
+            if outcome is None:
+                each.promote([])
+            else:
+                each.tell(outcome)
+        flight.followers = ()
+
+    def _succeed(self, key: Hashable, leader: Flight, heir: Flight) -> None:
+        """*leader* is gone with its event loop: *heir* computes, and those who waited wait for it."""
+        self._flying[key] = heir
+        heirs, leader.followers = list(leader.followers), ()
+        heir.promote(heirs)
 
 
-def _outwards(flight: Flight | None) -> list[Flight]:
-    """*flight* and all around it."""
-    chain = []
-    while flight is not None:
-        chain.append(flight)
-        flight = flight.above
-    return chain
+_PLAIN = frozenset({dict, list, tuple, str, bytes, int, float, bool, type(None)})
+"""The usual results, which can be used any number of times."""
+
+
+def _only_once(value: Any) -> bool:
+    """Whether *value* is used up by using it (a coroutine, a generator, an iterator): never kept, never shared."""
+    kind = type(value)
+    return issubclass(kind, (CoroutineType, AsyncGeneratorType)) or hasattr(kind, "__next__")

@@ -1,35 +1,18 @@
-"""The cache itself: a shelf, the flights to it, and the lock that guards both."""
+"""The cache itself: a shelf, and the flights to it."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from math import inf
-from types import AsyncGeneratorType, CoroutineType
-from typing import Any, TypeAlias
+from typing import Any
 
-from .. import _async, _blocking
-from .._forks import renew_in_child
-from .._outcome import Error, Outcome, Value
 from .._settings import seconds
 from .._typing import Duration
 from ..clock import Clock, SystemClock
 from .config import CacheConfig
-from .flights import Flight, leading
+from .flights import Flights
 from .keys import freeze
-from .shelf import Row, Shelf
-
-Signal: TypeAlias = Callable[[], _blocking.Signal | _async.Signal]
-Home: TypeAlias = Callable[[], Any]
-
-IN_FLIGHT: Row = (None, 0.0)
-"""Stands for a row that another caller is computing."""
-
-UNKEYED: Hashable = object()
-"""The key of a call that has none: never kept, never shared."""
-
-LOOK = 1.0
-"""Seconds between two looks of a follower at a leader in another event loop, which may be closed under it."""
+from .shelf import Shelf
 
 
 class ResultCache:
@@ -48,17 +31,7 @@ class ResultCache:
         self.shelf = Shelf(self.config.max_size)
         self._now = self.clock.monotonic
         self._ttl = seconds(self.config.ttl)
-        self._flying: dict[Hashable, Flight] = {}
-        self._invalidated: dict[Hashable, None] = {}
-        self._lock = threading.Lock()
-        renew_in_child(self)
-
-    def renew(self) -> None:
-        """In a forked child nobody computes."""
-        self._lock = threading.Lock()
-        self._flying.clear()
-
-    # By hand.
+        self.flights = Flights(self.shelf, self._ttl, self.clock)
 
     @staticmethod
     def make_key(*args: Any, **kwargs: Any) -> Hashable:
@@ -83,20 +56,18 @@ class ResultCache:
         life = self._ttl if ttl is None else seconds(ttl)
         if not life >= 0:
             raise ValueError(f"ttl must be >= 0, got {ttl!r}")
-        with self._lock:
-            self._flying.pop(key, None)
+        with self.flights.lock:
+            self.flights.fence(key)
             self.shelf.drop(key)
             self.shelf.put(key, value, self._now() + life if life else inf)
 
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
-        with self._lock:
-            flying = self._flying.pop(key, None) is not None
+        with self.flights.lock:
+            flying = self.flights.fence(key)
             found = self.shelf.drop(key)
             if found or flying:
-                self._invalidated[key] = None
-                if len(self._invalidated) > self.shelf.size:
-                    del self._invalidated[next(iter(self._invalidated))]
+                self.flights.remember_invalidated(key)
             return found
 
     def clear(self, scope: Hashable = None) -> None:
@@ -104,14 +75,11 @@ class ResultCache:
 
         With *scope*: the entries of the one function of that scope, in a cache that several share.
         """
-        with self._lock:
+        with self.flights.lock:
+            self.flights.fence_all(lambda key: scope in (None, _scope(key)))
             if scope is None:
-                self._flying.clear()
-                self._invalidated.clear()
                 self.shelf.clear()
                 return
-            for key in [key for key in self._flying if _scope(key) is scope]:
-                del self._flying[key]
             for key in [key for key in self.shelf.rows if _scope(key) is scope]:
                 self.shelf.drop(key)
 
@@ -140,168 +108,6 @@ class ResultCache:
 
     def __repr__(self) -> str:
         return f"ResultCache({self.config}, size={self.size})"
-
-    # For the door.
-
-    def board(
-        self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: float | None
-    ) -> Row | None:
-        """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
-        above = leading.get()
-        while above is not None and above.over:
-            above = above.above
-        flight.above = above
-        if home is not None:
-            flight.home = home()
-        if key is not UNKEYED:
-            leader = self._flying.setdefault(key, flight)
-            if leader is not flight and self._line_up(key, flight, leader, signal, limit):
-                return IN_FLIGHT
-            row = self.shelf.rows.get(key)
-            if row is not None and self._is_fresh(key, flight, row):
-                return row
-            if self._invalidated:
-                self._recall(key, flight)
-        leading.set(flight)
-        self.shelf.misses += 1
-        return None
-
-    def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: float | None) -> bool:
-        """Wait for the flight of *key*; False: there is none any more, or it would wait for us."""
-        with self._lock:
-            leader = self._flying.setdefault(key, flight)
-            if leader is flight:
-                return False
-            if _async.vanished(leader.home):
-                self._succeed(key, leader, flight)
-                return False
-            if not flight.follow(leader, signal()):
-                return False
-            if limit is not None:
-                flight.deadline = self._now() + limit
-            return True
-
-    def _is_fresh(self, key: Hashable, flight: Flight, row: Row) -> bool:
-        """Whether *row* landed just before we boarded; if not, its time is over and it goes."""
-        with self._lock:
-            if self._now() < row[1]:
-                if self._flying.get(key) is flight:
-                    del self._flying[key]
-                fresh = True
-            else:
-                if self.shelf.rows.get(key) is row:
-                    self.shelf.drop(key)
-                flight.reason = "expired"
-                fresh = False
-        if fresh and flight.followers:
-            self._deliver(flight, Value(row[0]))
-        return fresh
-
-    def _recall(self, key: Hashable, flight: Flight) -> None:
-        """Say so if *key* was invalidated since it was last computed."""
-        with self._lock:
-            if key in self._invalidated:
-                del self._invalidated[key]
-                flight.reason = "invalidated"
-
-    def look(self, key: Hashable, flight: Flight) -> float | None:
-        """Seconds a follower may wait until it must look again; None: until it is woken."""
-        leader, left = flight.leader, None
-        if flight.deadline is not None:
-            left = max(0.0, flight.deadline - self._now())
-        if leader is None or leader.home is flight.home:
-            gone = False
-        else:
-            gone = _async.vanished(leader.home)
-            left = LOOK if left is None else min(LOOK, left)
-        if gone or left == 0.0:
-            with self._lock:
-                if not flight.waits or leader is None:
-                    return 0.0
-                flight.withdraw()
-                if gone:
-                    self._succeed(key, leader, flight)
-                else:
-                    flight.leader, flight.late = None, True
-            return 0.0
-        return left
-
-    def take_over(self, flight: Flight, landed: Row) -> bool:
-        """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""
-        if landed is not IN_FLIGHT or flight.outcome is not None:
-            return False
-        leading.set(flight)
-        if flight.late:
-            self.shelf.hits += 1
-        else:
-            self.shelf.misses += 1
-        return True
-
-    def land(self, key: Hashable, flight: Flight, value: Any) -> None:
-        """The leader has *value*: keep it, unless it was invalidated meanwhile, and give it to all who wait."""
-        once = type(value) not in _PLAIN and _only_once(value)
-        with self._lock:
-            if self._flying.get(key) is flight:
-                if flight.storable and not once:
-                    self.shelf.put(key, value, self._now() + self._ttl if self._ttl else inf)
-                del self._flying[key]
-        flight.finish()
-        if flight.followers:
-            self._deliver(flight, None if once else Value(value))
-
-    def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
-        """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""
-        if flight.leader is None and isinstance(error, Exception):
-            with self._lock:
-                if self._flying.get(key) is flight:
-                    del self._flying[key]
-            if flight.followers:
-                self._deliver(flight, Error(error))
-
-    def end(self, key: Hashable, flight: Flight) -> None:
-        """The call is over, whatever became of it: leave nothing behind, and nobody waiting in vain."""
-        flight.finish()
-        with self._lock:
-            if flight.leader is not None:
-                flight.withdraw()
-                return
-            told = [each for each in flight.followers if each.outcome is not None]
-            waiting = [each for each in flight.followers if each.outcome is None and not _async.vanished(each.home)]
-            if self._flying.get(key) is flight:
-                if waiting:
-                    self._flying[key] = waiting[0]
-                else:
-                    del self._flying[key]
-            if waiting:
-                waiting[0].promote(waiting[1:])
-            flight.followers = ()
-        for each in told:
-            each.wake()
-
-    def _deliver(self, flight: Flight, outcome: Outcome | None) -> None:
-        """Give all who wait the outcome; None: it cannot be shared, so each computes its own."""
-        for each in list(flight.followers):
-            if outcome is None:
-                each.promote([])
-            else:
-                each.tell(outcome)
-        flight.followers = ()
-
-    def _succeed(self, key: Hashable, leader: Flight, heir: Flight) -> None:
-        """*leader* is gone with its event loop: *heir* computes, and those who waited wait for it."""
-        self._flying[key] = heir
-        heirs, leader.followers = list(leader.followers), ()
-        heir.promote(heirs)
-
-
-_PLAIN = frozenset({dict, list, tuple, str, bytes, int, float, bool, type(None)})
-"""The usual results, which can be used any number of times."""
-
-
-def _only_once(value: Any) -> bool:
-    """Whether *value* is used up by using it (a coroutine, a generator, an iterator): never kept, never shared."""
-    kind = type(value)
-    return issubclass(kind, (CoroutineType, AsyncGeneratorType)) or hasattr(kind, "__next__")
 
 
 def _scope(key: Hashable) -> Hashable:

@@ -13,7 +13,7 @@ AsyncHandler: TypeAlias = Callable[[Call], Awaitable[Any]]
 
 
 class Stage:
-    """Shared state and two hands. Subclass it to write a stage of your own."""
+    """Shared state and two hands, which differ in `await` alone. Subclass it to write a stage of your own."""
 
     handle: ClassVar[str | None] = None
     """The attribute under which decorated functions show this stage, if any."""
@@ -26,7 +26,7 @@ class Stage:
         raise NotImplementedError
 
     def wrap_async(self, inner: AsyncHandler, /) -> AsyncHandler:
-        """Guard *inner* for asynchronous calls; differs from `wrap` in `await` alone."""
+        """Guard *inner* for asynchronous calls."""
         raise NotImplementedError
 
     def adopt(self, former: Stage, /) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, cast
@@ -49,9 +49,7 @@ class Fallback(Stage):
         """Run, and answer for what fails."""
         if self._handler is None:
             return inner
-        if iscoroutinefunction(self._handler):
-            raise TypeError("FallbackConfig: an async handler needs an async function; this one is not")
-        minds, stand_in, used = self._minds, self._stand_in, self._used
+        minds, stand_in, used = self._minds, self._maker(), self._used
 
         def guarded(call: Call) -> Any:
             try:
@@ -68,7 +66,7 @@ class Fallback(Stage):
         """Run, and answer for what fails."""
         if self._handler is None:
             return inner
-        minds, stand_in, used = self._minds, self._stand_in_async, self._used
+        minds, stand_in, used = self._minds, self._maker_async(), self._used
 
         async def guarded(call: Call) -> Any:
             try:
@@ -84,12 +82,21 @@ class Fallback(Stage):
     def _minds(self, call: Call, error: Exception) -> bool:
         return error is not call.ignored and self._handling.minds(error)
 
-    def _stand_in(self, error: Exception) -> Any:
-        return self._handler(error) if callable(self._handler) else self._handler
+    def _maker(self) -> Callable[[Exception], Any]:
+        """What makes the answer of a synchronous call."""
+        if iscoroutinefunction(self._handler):
+            raise TypeError(f"FallbackConfig: an async handler needs an async function, got {self._handler!r}")
+        return self._handler if callable(self._handler) else lambda error: self._handler
 
-    async def _stand_in_async(self, error: Exception) -> Any:
-        answer = self._stand_in(error)
-        return await answer if callable(self._handler) and isinstance(answer, Awaitable) else answer
+    def _maker_async(self) -> Callable[[Exception], Awaitable[Any]]:
+        """What makes the answer of an asynchronous call."""
+        handler = self._handler
+
+        async def make(error: Exception) -> Any:
+            answer = handler(error) if callable(handler) else handler
+            return await answer if callable(handler) and isinstance(answer, Awaitable) else answer
+
+        return make
 
     def _used(self, call: Call, error: Exception, answer: Any) -> Any:
         """Say that *answer* is not the function's own."""

@@ -1,0 +1,122 @@
+"""One call through a cache: it leads its key, or follows the one that does."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import Any
+
+from .. import _async, _blocking
+from .._call import Call
+from .._outcome import Outcome
+
+leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
+"""The flight that was begun last around us. It stays there when it is over."""
+
+_graph = threading.Lock()
+"""Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
+
+
+class Flight(Call):
+    """A call that missed the cache, and its place among the others of its key."""
+
+    above: Flight | None = None
+    """The flight within which this one was called."""
+    leader: Flight | None = None
+    """Whom it waits for; None: nobody, it computes."""
+    followers: Any = ()
+    """Who waits for it, in order."""
+    signal: Any = None
+    """Wakes it while it waits."""
+    outcome: Outcome | None = None
+    """What it was told while it waited."""
+    home: Any = None
+    """The event loop it lives in; None: a thread, or trio."""
+    over: bool = False
+    """It has landed, or failed."""
+    late: bool = False
+    """Its deadline passed while it waited."""
+    reason: str = "cold"
+    """Why the cache had nothing."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to be told what becomes of its wait."""
+        return self.leader is not None and self.outcome is None
+
+    def follow(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
+        """Wait for *leader*; False: it would wait for us."""
+        if self.above is None:
+            self._line_up(leader, signal)
+            return True
+        with _graph:
+            if leader.waits_for(self.above):
+                return False
+            self._line_up(leader, signal)
+            return True
+
+    def _line_up(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> None:
+        self.signal, self.leader = signal, leader
+        if not leader.followers:
+            leader.followers = []
+        leader.followers.append(self)
+
+    def waits_for(self, other: Flight) -> bool:
+        """Whether this flight cannot land before *other*, or one around it, has landed."""
+        todo, seen = list(_outwards(other)), set[int]()
+        while todo:
+            flight = todo.pop()
+            if flight is self:
+                return True
+            if id(flight) not in seen:
+                seen.add(id(flight))
+                for follower in tuple(flight.followers):
+                    todo.append(follower)
+                    todo.extend(_outwards(follower.above))
+        return False
+
+    def tell(self, outcome: Outcome) -> None:
+        """Give this follower what it waits for."""
+        self.outcome = outcome
+        self.wake()
+
+    def promote(self, followers: list[Flight]) -> None:
+        """Compute instead of waiting, with *followers* behind."""
+        self.followers = followers
+        for each in followers:
+            each.leader = self
+        self.leader = None
+        self.wake()
+
+    def finish(self) -> None:
+        """It is over: hold on to nothing."""
+        self.over = True
+        self.args, self.kwargs = (), {}
+
+    def withdraw(self) -> None:
+        """Wait no longer."""
+        if self.leader is not None and self in self.leader.followers:
+            self.leader.followers.remove(self)
+
+    def wake(self) -> None:
+        """Let this follower look at what has become of its wait."""
+        if self.signal is not None:
+            self.signal.set()
+
+    def collect(self) -> Any:
+        """Return or raise what it was told."""
+        outcome, self.outcome = self.outcome, None
+        assert outcome is not None
+        try:
+            return outcome.unwrap()
+        finally:
+            del outcome
+
+
+def _outwards(flight: Flight | None) -> list[Flight]:
+    """*flight* and all around it."""
+    chain = []
+    while flight is not None:
+        chain.append(flight)
+        flight = flight.above
+    return chain
