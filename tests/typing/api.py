@@ -60,11 +60,6 @@ class Client:
     def above(x: int) -> int:
         return x
 
-    @resilient(retry=RetryConfig())
-    @classmethod
-    def make(cls, x: int) -> str:
-        return str(x)
-
 
 assert_type(area(1, height=2), float)
 assert_type(bare(1), int)
@@ -72,7 +67,6 @@ assert_type(preset(1), str)
 assert_type(Client().get(1), str)
 assert_type(Client.below(1), int)
 assert_type(Client.above(1), int)
-assert_type(Client.make(1), str)
 assert_type(remaining(), float | None)
 
 assert_type(area.circuit_breaker, CircuitBreaker | None)
