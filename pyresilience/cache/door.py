@@ -13,7 +13,7 @@ from ..events import CacheHit, CacheMissed
 from ..stages.base import AsyncHandler, Handler
 from .flight import Flight
 from .flights import IN_FLIGHT, UNKEYED
-from .keys import SHORT, KeyMaker, freeze
+from .keys import SHORT, KeyMaker, stand_in
 from .result_cache import ResultCache
 from .shelf import Row
 
@@ -176,7 +176,7 @@ class Door:
         if own is not None:
             args, kwargs = (own(*args, **kwargs),), {}
         try:
-            key = freeze(args[0]) if own is not None else self._maker(args, kwargs)
+            key = stand_in(args[0]) if own is not None else self._maker(args, kwargs)
         except CacheKeyError:
             if self._config.on_unhashable == "raise":
                 raise

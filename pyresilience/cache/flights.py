@@ -28,7 +28,7 @@ IN_FLIGHT: Row = (None, 0.0)
 UNKEYED: Hashable = object()
 """The key of a call that has none: never kept, never shared."""
 
-LOOK = 1.0
+LOOK = 0.2
 """Seconds between two looks of a follower at a leader in another event loop, which may be closed under it."""
 
 

@@ -67,7 +67,7 @@ class KeyMaker:
 
     def _freeze(self, place: int, value: Any) -> Hashable:
         try:
-            return compact(freeze(value))
+            return stand_in(value)
         except CacheKeyError as error:
             name = self._parameters[place].name if self._parameters else ("args", "kwargs")[place]
             raise CacheKeyError(
@@ -183,8 +183,13 @@ def _freeze_object(value: Any, kind: type) -> Hashable:
     return kind, value
 
 
-def compact(frozen: Hashable) -> Hashable:
-    """*frozen* itself if it is small, or its digest if it has one."""
+def stand_in(value: Any) -> Hashable:
+    """What stands for *value* in a key: its frozen form if that is small, or the digest of it if it has one.
+
+    Raises:
+        CacheKeyError: It cannot be part of a key.
+    """
+    frozen = freeze(value)
     stack, seen = [frozen], 0
     while stack:
         part = stack.pop()

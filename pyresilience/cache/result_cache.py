@@ -11,7 +11,7 @@ from .._typing import Duration
 from ..clock import Clock, SystemClock
 from .config import CacheConfig
 from .flights import Flights
-from .keys import freeze
+from .keys import stand_in
 from .shelf import Shelf
 
 
@@ -40,7 +40,7 @@ class ResultCache:
         Raises:
             CacheKeyError: One of them cannot be part of a key.
         """
-        return freeze((args, kwargs))
+        return stand_in((args, kwargs))
 
     def get(self, key: Hashable, default: Any = None) -> Any:
         """The value kept under *key*, or *default*."""
