@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -430,7 +431,7 @@ def interrupted(n, run):
     """Run *run* with a KeyboardInterrupt at the n-th point of the library where one can arrive; False: there is none."""
     import pyresilience
 
-    root = os.path.dirname(pyresilience.__file__)
+    root = str(Path(pyresilience.__file__).parent)
     seen = [0]
 
     def profile(frame, event, arg):
@@ -450,34 +451,37 @@ def interrupted(n, run):
     return seen[0] >= n
 
 
+def leader_with_two_followers(fails):
+    """A cached function whose first run ends once two others wait for it; its runs, and the others."""
+    crowd, runs = Crowd(), []
+
+    @resilient(cache=CacheConfig())
+    def f(k):
+        runs.append(k)
+        if len(runs) == 1:
+            for name in range(2):
+                crowd.call(name, f, k)
+            wait_for_followers(f, 2)
+            if fails:
+                raise ValueError
+        return k
+
+    return f, runs, crowd
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_ctrl_c_anywhere_leaves_nobody_waiting(fails):
     """A leader interrupted at any point, the function succeeding or failing, leaves no flight and no follower behind."""
-    n = 0
-    while True:
+    n, more = 0, True
+    while more:
         n += 1
-        crowd, runs = Crowd(), []
-
-        @resilient(cache=CacheConfig())
-        def f(k, runs=runs, crowd=crowd):
-            runs.append(k)
-            if len(runs) == 1:
-                for name in range(2):
-                    crowd.call(name, again, k)
-                wait_for_followers(again, 2)
-                if fails:
-                    raise ValueError
-            return k
-
-        again = f
+        f, runs, crowd = leader_with_two_followers(fails)
         more = interrupted(n, lambda f=f: f(1))
         outcomes = crowd.join()
-        runs.append("the next call is not the first")
         assert set(map(str, outcomes.values())) <= {"1", ""}, (n, outcomes)
+        runs.append("the next run is not the first")
         assert f(1) == 1, n
         assert not flying(f), n
-        if not more:
-            break
     assert n > 10
 
 
