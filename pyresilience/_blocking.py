@@ -6,7 +6,6 @@ The same names stand in `_async.py`. Only this module sleeps and makes threads.
 from __future__ import annotations
 
 import contextvars
-import logging
 import threading
 import time
 import weakref
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._forks import renew_in_child
+from ._log import log
 from ._outcome import Error, Expired, Outcome, Value
 from ._testing_mode import mode
 from .errors import RejectedError
@@ -21,8 +21,6 @@ from .errors import RejectedError
 if TYPE_CHECKING:
     from ._call import Call
     from .clock import Clock
-
-_log = logging.getLogger("pyresilience")
 
 pause = time.sleep
 
@@ -105,7 +103,7 @@ class _Job:
         if not self.strays.home(self, outcome):
             self.done.set()
         elif isinstance(outcome, Error):
-            _log.debug("%s: an abandoned call ended with %s", self.call.name, type(outcome.error).__name__)
+            log().debug("%s: an abandoned call ended with %s", self.call.name, type(outcome.error).__name__)
 
 
 class Strays:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Protocol, Self, overload
-
-from typing_extensions import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
 from ._typing import P, R
 
@@ -15,30 +13,25 @@ if TYPE_CHECKING:
     from .stages.circuit_breaker import CircuitBreaker
 
 _Owner = TypeVar("_Owner")
+_Owner_co = TypeVar("_Owner_co", covariant=True)
+_R_co = TypeVar("_R_co", covariant=True)
 _Rest = ParamSpec("_Rest")
 _Result = TypeVar("_Result")
 
 
-class Resilient(Protocol[P, R]):
-    """A decorated function as a type checker sees it. At run time it is a plain function with these attributes."""
+class _Handles(Protocol):
+    """What every decorated function carries, bound to an object or not."""
 
     __name__: str
     __qualname__: str
     __module__: str
     __doc__: str | None
-    __wrapped__: Callable[P, R]
-    cache: CacheControl[P] | None
-    """The control surface of its cache; None without one."""
     circuit_breaker: CircuitBreaker | None
     """Its circuit breaker; None without one."""
     metrics: Any
     """Its cache metrics; None without them."""
     pipeline: Pipeline
     """The pipeline it was decorated with."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call it."""
-        ...
 
     def cache_info(self) -> CacheInfo:
         """The counts of its cache; all 0 without one."""
@@ -48,9 +41,32 @@ class Resilient(Protocol[P, R]):
         """Forget what its cache holds."""
         ...
 
+
+class Resilient(_Handles, Protocol[P, R]):
+    """A decorated function as a type checker sees it. At run time it is a plain function with these attributes."""
+
+    __wrapped__: Callable[P, R]
+    cache: CacheControl[P] | None
+    """The control surface of its cache, called with the function's own arguments; None without one."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call it."""
+        ...
+
     @overload
     def __get__(self, instance: None, owner: type, /) -> Self: ...
     @overload
     def __get__(
         self: Resilient[Concatenate[_Owner, _Rest], _Result], instance: _Owner, owner: type | None = None, /
-    ) -> Resilient[_Rest, _Result]: ...
+    ) -> BoundResilient[_Owner, _Rest, _Result]: ...
+
+
+class BoundResilient(_Handles, Protocol[_Owner_co, P, _R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - mypy
+    """A decorated method, bound to an object. Its handles are the function's, so the object is an argument there."""
+
+    cache: CacheControl[Concatenate[_Owner_co, P]] | None
+    """The control surface of the function's cache: `client.get.cache.invalidate(client, 1)`."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> _R_co:
+        """Call it."""
+        ...

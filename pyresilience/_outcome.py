@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
 class Value:
     """The call returned."""
 
-    value: Any
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
     def unwrap(self) -> Any:
         """Return it."""

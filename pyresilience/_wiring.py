@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any
 
 from ._call import Call
+from ._log import log
 from .clock import Clock, SystemClock
 from .context import resilience_context
 from .events import ResilienceEvent, ResilienceListener
 
-_log = logging.getLogger("pyresilience")
+
+def _roll() -> float:
+    import random
+
+    return random.random()
 
 
 def _checked(listener: object) -> ResilienceListener:
@@ -34,14 +37,14 @@ class Wiring:
         self,
         clock: Clock | None = None,
         listeners: Sequence[ResilienceListener] = (),
-        die: Callable[[], float] = random.random,
+        die: Callable[[], float] | None = None,
     ) -> None:
         if isinstance(listeners, (str, bytes)) or not isinstance(listeners, Sequence):
             raise TypeError(f"listeners must be a sequence of callables, got {listeners!r}")
         if clock is not None and not isinstance(clock, Clock):
             raise TypeError(f"clock must offer monotonic, sleep, sleep_async and alarm, got {clock!r}")
         self.clock: Clock = clock or SystemClock()
-        self.die = die
+        self.die = die or _roll
         self.listeners = tuple(_checked(listener) for listener in listeners)
         self.heard = bool(self.listeners)
         """Whether anybody listens; if not, no event is made."""
@@ -54,12 +57,10 @@ class Wiring:
         if not self.heard:
             return
         context = resilience_context.get()
-        event = kind(
-            function_name=call.name,
-            attempt=call.attempt,
-            context=None if context is None else MappingProxyType(dict(context)),
-            **facts,
-        )
+        facts.setdefault("attempt", call.attempt)
+        if context is not None:
+            facts["context"] = MappingProxyType(dict(context))
+        event = kind(function_name=call.name, **facts)
         for place, listener in enumerate(self.listeners):
             try:
                 listener(event)
@@ -72,7 +73,7 @@ class Wiring:
         if place in self._muttered:
             return
         self._muttered.add(place)
-        _log.error(
+        log().error(
             "listener %d of %s raised %s on %s; this is logged once, later failures are only counted",
             place,
             event.function_name,

@@ -6,7 +6,7 @@ Events are frozen; `context` is a read-only copy of what `resilience_context` he
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -31,7 +31,7 @@ class EventType(StrEnum):
     FAILURE = "failure"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResilienceEvent:
     """One fact about one call.
 
@@ -53,12 +53,29 @@ class ResilienceEvent:
     context: Mapping[str, Any] | None = None
     duration: float | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and type(self) is type(other) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((self.event_type, self.function_name, self.attempt))
+
+    def __repr__(self) -> str:
+        facts = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.init)
+        return f"{type(self).__name__}({', '.join(facts)})"
+
+    def _values(self) -> list[Any]:
+        return [getattr(self, each.name) for each in fields(self)]
+
+
+_fact = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+"""What makes the class of one fact; it compares and prints as every event does, which saves a third of its making."""
+
 
 def _is(kind: EventType) -> Any:
     return field(default=kind, init=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class CacheHit(ResilienceEvent):
     """A cached result was returned; *source*: it was fresh, or another caller was computing it."""
 
@@ -66,7 +83,7 @@ class CacheHit(ResilienceEvent):
     source: Literal["fresh", "coalesced", "stale"] = "fresh"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class CacheMissed(ResilienceEvent):
     """Nothing usable was cached and the function runs; *reason* says why."""
 
@@ -74,7 +91,7 @@ class CacheMissed(ResilienceEvent):
     reason: Literal["cold", "expired", "invalidated"] = "cold"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class Retrying(ResilienceEvent):
     """Attempt number *attempt* failed and another follows after *delay* seconds."""
 
@@ -82,7 +99,7 @@ class Retrying(ResilienceEvent):
     delay: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class RetryExhausted(ResilienceEvent):
     """An attempt failed as retry expects, and no other follows; *reason* says what ran out."""
 
@@ -90,7 +107,7 @@ class RetryExhausted(ResilienceEvent):
     reason: Literal["attempts", "stop", "budget"] = "attempts"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class TimedOut(ResilienceEvent):
     """The limit of *seconds* passed; *per_attempt*: of this attempt, otherwise of the whole call."""
 
@@ -99,7 +116,7 @@ class TimedOut(ResilienceEvent):
     per_attempt: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class CircuitOpened(ResilienceEvent):
     """The circuit breaker opened; it will let probes through after *retry_after* seconds."""
 
@@ -107,21 +124,21 @@ class CircuitOpened(ResilienceEvent):
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class CircuitHalfOpened(ResilienceEvent):
     """The circuit breaker lets probes through."""
 
     event_type: EventType = _is(EventType.CIRCUIT_HALF_OPEN)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class CircuitClosed(ResilienceEvent):
     """The circuit breaker closed."""
 
     event_type: EventType = _is(EventType.CIRCUIT_CLOSED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class CircuitRejected(ResilienceEvent):
     """The circuit breaker refused a call; *retry_after* seconds until it may not."""
 
@@ -130,7 +147,7 @@ class CircuitRejected(ResilienceEvent):
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class RateLimited(ResilienceEvent):
     """The rate limiter refused a call; *retry_after* seconds until it has a permit."""
 
@@ -139,7 +156,7 @@ class RateLimited(ResilienceEvent):
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class BulkheadRejected(ResilienceEvent):
     """No room: the bulkhead (or, as *stage* says, the threads of the timeout) refused a call."""
 
@@ -148,21 +165,21 @@ class BulkheadRejected(ResilienceEvent):
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class SlowCall(ResilienceEvent):
     """An attempt took *duration* seconds, `slow_call_duration` or more."""
 
     event_type: EventType = _is(EventType.SLOW_CALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class FallbackUsed(ResilienceEvent):
     """A stand-in was returned for *error*."""
 
     event_type: EventType = _is(EventType.FALLBACK_USED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class Succeeded(ResilienceEvent):
     """The run returned after *duration* seconds; *stood_in*: what it returned is a fallback's."""
 
@@ -170,7 +187,7 @@ class Succeeded(ResilienceEvent):
     stood_in: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_fact
 class Failed(ResilienceEvent):
     """The run raised *error* after *duration* seconds."""
 

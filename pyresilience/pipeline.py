@@ -44,7 +44,7 @@ class Pipeline:
         clock: Clock | None = None,
     ) -> None:
         for config in configs:
-            if not isinstance(config, StageConfig):
+            if not callable(getattr(config, "build", None)):
                 hint = "; a cache goes to cache=" if isinstance(config, (CacheConfig, ResultCache)) else ""
                 raise TypeError(f"a stage is made from its config, got {config!r}{hint}")
         if cache is not None and not isinstance(cache, (CacheConfig, ResultCache)):

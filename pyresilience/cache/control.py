@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Generic, NamedTuple
 
 from .._typing import P
 from .door import Door
+from .keys import UNKEYED
 
 
 class CacheInfo(NamedTuple):
@@ -33,8 +35,13 @@ class CacheControl(Generic[P]):
 
         Raises:
             CacheKeyError: An argument cannot be part of a key.
+            TypeError: The arguments do not fit the function.
         """
-        return self._cache.invalidate(self._door.key_of(args, kwargs))
+        key = self._door.key_of(args, kwargs)
+        if key is UNKEYED:
+            signature(self.__wrapped__).bind(*args, **kwargs)
+            return False
+        return self._cache.invalidate(key)
 
     def clear(self) -> None:
         """Forget every result of this function and, unless others share the cache, its counts."""

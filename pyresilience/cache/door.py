@@ -8,12 +8,11 @@ from typing import Any
 from .. import _async, _blocking
 from .._lifecycle import lifecycle
 from .._wiring import Wiring
-from ..errors import CacheKeyError
 from ..events import CacheHit, CacheMissed
 from ..stages.base import AsyncHandler, Handler
 from .flight import Flight
-from .flights import IN_FLIGHT, UNKEYED
-from .keys import SHORT, KeyMaker, stand_in
+from .flights import IN_FLIGHT
+from .keys import SHORT, KeyMaker
 from .result_cache import ResultCache
 from .shelf import Row
 
@@ -42,10 +41,9 @@ class Door:
         self._name = name
         self._wiring = wiring
         self._limit = limit
-        self._config = cache.config
-        self._maker = KeyMaker(function)
-        bare = self._maker.bare and self.scope is None and self._config.key is None
-        self._bare = (int, str) if bare else (None, None)
+        maker = KeyMaker(function, cache.config, self.scope)
+        self.key_of = maker.key
+        self._bare = (int, str) if maker.bare else (None, None)
         """The types of a lone argument that is its own key."""
 
     def wrap(self, handler: Handler) -> Callable[..., Any]:
@@ -166,25 +164,6 @@ class Door:
 
         return load
 
-    def key_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
-        """The key of a call; UNKEYED: it goes past the cache.
-
-        Raises:
-            CacheKeyError: An argument cannot be part of a key.
-        """
-        own = self._config.key
-        if own is not None:
-            args, kwargs = (own(*args, **kwargs),), {}
-        try:
-            key = stand_in(args[0]) if own is not None else self._maker(args, kwargs)
-        except CacheKeyError:
-            if self._config.on_unhashable == "raise":
-                raise
-            return UNKEYED
-        except TypeError:  # the arguments do not fit the function: let it say so itself
-            return UNKEYED
-        return key if self.scope is None else (self.scope, key)
-
     def _touch(self) -> Callable[[Hashable], None]:
         """What a hit does to its row; and to those who listen, if anybody does."""
         touch = self.cache.shelf.touch
@@ -206,7 +185,7 @@ class Door:
         if flight.late:
             self._hit(flight, "coalesced")
         else:
-            self._wiring.tell(CacheMissed, flight, reason=flight.reason)
+            self._wiring.tell(CacheMissed, flight, attempt=0, reason=flight.reason)
 
     def _arrive(self, flight: Flight, landed: Row) -> Any:
         """The value or error that another caller has computed."""
@@ -216,8 +195,7 @@ class Door:
         return flight.collect() if landed is IN_FLIGHT else landed[0]
 
     def _hit(self, flight: Flight, source: str) -> None:
-        flight.attempt = 0
-        self._wiring.tell(CacheHit, flight, source=source)
+        self._wiring.tell(CacheHit, flight, attempt=0, source=source)
 
 
 class Scope:

@@ -17,6 +17,7 @@ from .._forks import renew_in_child
 from .._outcome import Error, Outcome, Value
 from ..clock import Clock
 from .flight import Flight, leading
+from .keys import UNKEYED
 from .shelf import Row, Shelf
 
 Signal: TypeAlias = Callable[[], _blocking.Signal | _async.Signal]
@@ -24,9 +25,6 @@ Home: TypeAlias = Callable[[], Any]
 
 IN_FLIGHT: Row = (None, 0.0)
 """Stands for a row that another caller is computing."""
-
-UNKEYED: Hashable = object()
-"""The key of a call that has none: never kept, never shared."""
 
 LOOK = 0.2
 """Seconds between two looks of a follower at a leader in another event loop, which may be closed under it."""

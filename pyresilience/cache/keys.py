@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from inspect import Parameter, Signature, signature
 from types import MethodType
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..errors import CacheKeyError
+from .config import CacheConfig
 from .digest import digest
 
-Key: TypeAlias = Hashable
+UNKEYED: Hashable = object()
+"""The key of a call that has none: never kept, never shared."""
 
 SHORT = 512
 """Text and bytes up to this length stand in the key as they are; longer ones as a digest."""
@@ -33,66 +35,89 @@ class KeyMaker:
     """Makes the keys of one function. Two calls have one key if they bind the same arguments.
 
     A function of exactly one parameter has its plain argument itself as the key; see `bare`.
+
+    Args:
+        function: Whose calls.
+        config: How the cache wants it: a key function, and what to do with what cannot be part of a key.
+        scope: Stands first in every key; None: nothing does.
     """
 
-    __slots__ = ("_bind", "_names", "_parameters", "bare")
+    __slots__ = ("_bind", "_config", "_lone", "_parameters", "_scope", "bare")
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], config: CacheConfig, scope: Hashable | None) -> None:
+        self._config = config
+        self._scope = scope
         try:
-            self._parameters: list[Parameter] | None = list(signature(function).parameters.values())
+            self._parameters = list(signature(function).parameters.values())
         except (TypeError, ValueError):  # some builtins have none
-            self._parameters = None
-        self._bind: Callable[..., tuple[Any, ...]] | None = None
-        self.bare = (
-            self._parameters is not None
-            and len(self._parameters) == 1
-            and self._parameters[0].kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-        )
+            self._parameters = [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
+        simple = len(self._parameters) == 1 and self._parameters[0].kind in _BY_POSITION
+        self._lone = simple or config.key is not None
+        self.bare = simple and config.key is None and scope is None
         """Whether a call with one exact int or short str as its only argument has that as its key."""
+        self._bind: Callable[..., tuple[Any, ...]] = self._bind_first
 
-    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Key:
-        """The key of the call.
+    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+        """The key of the call; UNKEYED: it goes past the cache.
 
         Raises:
             CacheKeyError: An argument cannot be part of a key.
-            TypeError: The arguments do not fit the function.
         """
-        bind = self._bind or self._make_bind()
-        values = bind(*args, **kwargs)
-        if _PLAIN.issuperset(map(type, values)) and _all_short(values):
-            return values[0] if self.bare else values
-        if self.bare:
-            return self._freeze(0, values[0])
-        return tuple([self._freeze(place, value) for place, value in enumerate(values)])
-
-    def _freeze(self, place: int, value: Any) -> Hashable:
         try:
-            return stand_in(value)
+            values = self._bind(*args, **kwargs)
+        except TypeError:
+            if self._config.key is not None:
+                raise
+            return UNKEYED  # the arguments do not fit the function: let it say so itself
+        key: Hashable = values
+        for value in values:
+            kind = type(value)
+            if kind is not int and value is not None and (kind is not str or len(value) > SHORT):
+                key = self._frozen(values)
+                if key is UNKEYED:
+                    return key
+                break
+        if self._lone:
+            key = key[0]  # type: ignore[index]
+        return key if self._scope is None else (self._scope, key)
+
+    def _frozen(self, values: tuple[Any, ...]) -> Hashable:
+        """What stands for the values."""
+        frozen: list[Hashable] = []
+        try:
+            for value in values:
+                frozen.append(stand_in(value))  # noqa: PERF401 - how far it got names the argument
         except CacheKeyError as error:
-            name = self._parameters[place].name if self._parameters else ("args", "kwargs")[place]
+            if self._config.on_unhashable == "bypass":
+                return UNKEYED
+            name = "what key= returned" if self._config.key else f"argument {self._parameters[len(frozen)].name!r}"
             raise CacheKeyError(
-                f"argument {name!r} cannot be part of a cache key: {error}; give CacheConfig(key=...), "
+                f"{name} cannot be part of a cache key: {error}; give CacheConfig(key=...), "
                 'or on_unhashable="bypass" to call through'
             ) from None
+        return tuple(frozen)
 
-    def _make_bind(self) -> Callable[..., tuple[Any, ...]]:
-        """A function with the same parameters that returns its arguments: the interpreter does the binding."""
-        parameters = self._parameters
-        if parameters is None:
-            self._bind = _bind_anything
-            return _bind_anything
-        defaults = {
-            f"_{place}": each.default for place, each in enumerate(parameters) if each.default is not each.empty
-        }
-        plain = [
-            each.replace(annotation=each.empty, default=_Name(f"_{place}") if f"_{place}" in defaults else each.empty)
-            for place, each in enumerate(parameters)
-        ]
-        names = "".join(f"{each.name}, " for each in parameters)
-        text = str(Signature(plain, __validate_parameters__=False))[1:-1]
-        bind: Callable[..., tuple[Any, ...]] = eval(f"lambda {text}: ({names})", defaults)  # noqa: S307 - names only
-        self._bind = bind
-        return bind
+    def _bind_first(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Make what binds the arguments, and bind them."""
+        own = self._config.key
+        self._bind = _binder(self._parameters) if own is None else lambda *args, **kwargs: (own(*args, **kwargs),)
+        return self._bind(*args, **kwargs)
+
+
+_BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _binder(parameters: list[Parameter]) -> Callable[..., tuple[Any, ...]]:
+    """A function with these parameters that returns its arguments: the interpreter does the binding."""
+    defaults = {f"_{place}": each.default for place, each in enumerate(parameters) if each.default is not each.empty}
+    plain = [
+        each.replace(annotation=each.empty, default=_Name(f"_{place}") if f"_{place}" in defaults else each.empty)
+        for place, each in enumerate(parameters)
+    ]
+    names = "".join(f"{each.name}, " for each in parameters)
+    text = str(Signature(plain, __validate_parameters__=False))[1:-1]
+    bind: Callable[..., tuple[Any, ...]] = eval(f"lambda {text}: ({names})", defaults)  # noqa: S307 - names only
+    return bind
 
 
 class _Name:
@@ -103,17 +128,6 @@ class _Name:
 
     def __repr__(self) -> str:
         return self._name
-
-
-def _bind_anything(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    return args, kwargs
-
-
-def _all_short(values: tuple[Any, ...]) -> bool:
-    for value in values:  # noqa: SIM110 - half as dear as all() around a generator, on every hit
-        if type(value) is str and len(value) > SHORT:
-            return False
-    return True
 
 
 def freeze(value: Any, depth: int = DEEP) -> Hashable:

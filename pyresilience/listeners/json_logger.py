@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from math import isfinite
 from typing import Any
 
 from ..events import ResilienceEvent
+
+INFO = 20
+"""`logging.INFO`, named without loading logging."""
+
+
+_NAMED = ("event_type", "function_name")
+"""Fields that stand first, under names of their own."""
 
 
 class JsonEventLogger:
@@ -20,10 +25,12 @@ class JsonEventLogger:
 
     Args:
         logger_name: The logger to write to.
-        level: The level to write at.
+        level: The level to write at, as logging numbers them; the default is INFO.
     """
 
-    def __init__(self, logger_name: str = "pyresilience", level: int = logging.INFO) -> None:
+    def __init__(self, logger_name: str = "pyresilience", level: int = INFO) -> None:
+        import logging
+
         self._logger = logging.getLogger(logger_name)
         self._level = level
 
@@ -31,16 +38,22 @@ class JsonEventLogger:
         """Write *event*."""
         if not self._logger.isEnabledFor(self._level):
             return
+        import json
+
         line = {"event": event.event_type.value, "function": event.function_name}
         for field in fields(event):
             value = getattr(event, field.name)
-            if field.name in ("event_type", "function_name") or value is None or value == "":
+            if field.name in _NAMED or _is_nothing(field.name, value):
                 continue
             if isinstance(value, BaseException):
                 line["error_type"] = type(value).__qualname__
                 value = _text(value, str)
             line[field.name] = _plain(value)
         self._logger.log(self._level, "%s", json.dumps(line, allow_nan=False))
+
+
+def _is_nothing(name: str, value: Any) -> bool:
+    return value is None or (name == "attempt" and value == 0) or (isinstance(value, str) and not value)
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from .._call import Call
 from .._wiring import Wiring
@@ -37,7 +37,6 @@ class Stage:
         return {}
 
 
-@runtime_checkable
 class StageConfig(Protocol):
     """Settings that make their stage."""
 

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import _async
 from .._call import Call
@@ -104,11 +104,14 @@ class CircuitBreakerConfig:
         return CircuitBreaker(self, wiring)
 
 
-class _Timed(NamedTuple):
+class _Timed:
     """The permit of a call whose duration counts."""
 
-    permit: Permit
-    began: float
+    __slots__ = ("began", "permit")
+
+    def __init__(self, permit: Permit, began: float) -> None:
+        self.permit = permit
+        self.began = began
 
 
 class CircuitBreaker(Gate):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import _async, _blocking
 from .._call import Call
+from .._log import log
 from .._outcome import Expired
 from .._settings import require, require_callable, require_errors, require_one_of, seconds
 from .._testing_mode import mode
@@ -24,8 +24,6 @@ from .retry_budget import RetryBudget, RetryBudgetConfig
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
-
-_log = logging.getLogger("pyresilience")
 
 _NOTE = "pyresilience: gave up after "
 
@@ -79,12 +77,12 @@ class RetryConfig:
         return Retry(self, wiring)
 
 
-@dataclass(frozen=True, slots=True)
 class Budgeted:
     """A retry whose retries are paid from a budget of its own (a config) or a shared one."""
 
-    retry: RetryConfig
-    budget: RetryBudgetConfig | RetryBudget
+    def __init__(self, retry: RetryConfig, budget: RetryBudgetConfig | RetryBudget) -> None:
+        self.retry = retry
+        self.budget = budget
 
     def build(self, wiring: Wiring) -> Retry:
         """Make the stage."""
@@ -265,13 +263,15 @@ class Retry(Stage):
         try:
             answer = self._config.delay_func(attempt, trigger)
         except Exception:  # noqa: BLE001 - it must not hide the error that is being retried
-            _log.exception("delay_func failed after attempt %d; the usual delay is used", attempt)
+            log().exception("delay_func failed after attempt %d; the usual delay is used", attempt)
             return None
         if answer is None:
             return None
         pause = backoff.clamp(answer, self._max_delay)
         if pause is None:
-            _log.error("delay_func must return seconds or None, got %s; the usual delay is used", type(answer).__name__)
+            log().error(
+                "delay_func must return seconds or None, got %s; the usual delay is used", type(answer).__name__
+            )
         return pause
 
     def _state(self, call: Call, course: _Course, error: Exception | None = None, result: Any = None) -> RetryCallState:

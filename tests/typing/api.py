@@ -76,6 +76,11 @@ assert_type(area.__name__, str)
 if area.cache is not None:
     assert_type(area.cache.invalidate(1, height=2), bool)
     assert_type(area.cache.stats, dict[str, Any])
+client = Client()
+if client.get.cache is not None:
+    assert_type(client.get.cache.invalidate(client, 1), bool)
+    client.get.cache.invalidate(1)  # type: ignore[call-arg, arg-type]
+
 registry = ResilienceRegistry()
 registry.register("users", http_policy())
 

@@ -1,0 +1,19 @@
+"""The tables, one module each, in the order of the report."""
+
+from ..contest import Group, Row
+from . import cold_keys, footprint, hits, misses, pipelines, retries, stages, threads
+
+GROUPS: tuple[Group, ...] = (
+    hits.SYNC,
+    hits.ASYNC,
+    misses.GROUP,
+    threads.GROUP,
+    cold_keys.GROUP,
+    stages.SYNC,
+    stages.ASYNC,
+    pipelines.GROUP,
+    retries.GROUP,
+    footprint.GROUP,
+)
+
+ROWS: dict[str, Row] = {row.name: row for group in GROUPS for row in group.rows}

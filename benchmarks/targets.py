@@ -1,0 +1,76 @@
+"""What this package has set out to reach, and whether it does. Nothing fails when it does not: it is reported. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from .contest import BARE, NAMESAKE, OURS
+from .groups import ROWS
+from .groups.cold_keys import COROUTINES, THREADS
+from .groups.footprint import DECORATING, DECORATING_ALL, IMPORTING, MEMORY
+from .groups.hits import ASYNC_ONE, ONE, THREE
+from .groups.misses import MISS
+from .groups.pipelines import ASYNC_FALLING_BACK, ASYNC_TIMED, SYNC_FALLING_BACK, SYNC_TIMED
+from .groups.threads import HOT
+from .summary import Score, ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A limit for our figure in a row: on its own, as a multiple of another's, or for theirs as a multiple of ours.
+
+    Args:
+        row: The measure.
+        at_most: Our figure, in the unit of the row, may be no larger.
+        at_least: Our figure may be no smaller.
+        times: *at_most* is a multiple of this contestant's figure.
+        faster_than: *at_least* is what a multiple of ours this contestant's figure is.
+    """
+
+    row: str
+    at_most: float | None = None
+    at_least: float | None = None
+    times: str | None = None
+    faster_than: str | None = None
+
+    def measured(self, scores: Mapping[str, Mapping[str, Score]]) -> float | None:
+        """The figure that is compared with the limit; None: it was not measured."""
+        row = scores.get(self.row, {})
+        involved = [row.get(name) for name in (OURS, self.times, self.faster_than) if name is not None]
+        if any(score is None or score.failed is not None or not score.samples for score in involved):
+            return None
+        ours = row[OURS]
+        if self.times is not None:
+            return ratio(ours, row[self.times])
+        if self.faster_than is not None:
+            return ratio(row[self.faster_than], ours)
+        return max(ours.samples) if ROWS[self.row].worst else median(ours.samples)
+
+    def reached(self, figure: float) -> bool:
+        """Whether *figure* keeps to the limit."""
+        low_enough = self.at_most is None or figure <= self.at_most
+        return low_enough and (self.at_least is None or figure >= self.at_least)
+
+
+TARGETS = (
+    Target(row=ONE, at_most=5, times="functools.lru_cache"),
+    Target(row=ONE, at_least=6, faster_than=NAMESAKE),
+    Target(row=THREE, at_most=6, times="functools.lru_cache"),
+    Target(row=THREE, at_least=4, faster_than=NAMESAKE),
+    Target(row=ASYNC_ONE, at_most=4.5, times=BARE),
+    Target(row=ASYNC_ONE, at_least=6, faster_than=NAMESAKE),
+    Target(row=MISS, at_least=2.5, faster_than=NAMESAKE),
+    Target(row=HOT, at_least=0.9),
+    Target(row=SYNC_FALLING_BACK, at_least=3, faster_than=NAMESAKE),
+    Target(row=SYNC_TIMED, at_least=3, faster_than=NAMESAKE),
+    Target(row=ASYNC_FALLING_BACK, at_least=3, faster_than=NAMESAKE),
+    Target(row=ASYNC_TIMED, at_least=3, faster_than=NAMESAKE),
+    Target(row=THREADS, at_least=1, at_most=1),
+    Target(row=COROUTINES, at_least=1, at_most=1),
+    Target(row=MEMORY, at_most=200),
+    Target(row=DECORATING, at_most=50e-6),
+    Target(row=DECORATING_ALL, at_most=50e-6),
+    Target(row=IMPORTING, at_most=60e-3),
+)
