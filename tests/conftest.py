@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
@@ -163,3 +166,17 @@ def clock():
 def events():
     """A record of every event."""
     return EventRecorder()
+
+
+@pytest.fixture
+def script():
+    """Run lines of Python in a process of their own, where what is final or deadly may happen; returns its output."""
+
+    def run(code, *, status=0):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == status, done.stderr
+        return done.stdout.split()
+
+    return run

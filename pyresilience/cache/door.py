@@ -17,6 +17,10 @@ from .result_cache import ResultCache
 from .shelf import Row
 
 
+NOTHING: Any = object()
+"""Stands for the first argument of a call that has none."""
+
+
 class Door:
     """The entrance of one function that has a cache.
 
@@ -51,16 +55,13 @@ class Door:
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
         find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load(handler)
 
-        def cached(*args: Any, **kwargs: Any) -> Any:
-            if (
-                kwargs
-                or len(args) != 1
-                or ((kind := type(key := args[0])) is not number and (kind is not text or len(key) > SHORT))
-            ):
-                key = key_of(args, kwargs)
+        def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
+            key = first
+            if rest or kwargs or ((kind := type(first)) is not number and (kind is not text or len(first) > SHORT)):
+                key = key_of(_together(first, rest), kwargs)
             row = find(key)
             if row is None or now() >= row[1]:
-                return load(key, args, kwargs)
+                return load(key, _together(first, rest), kwargs)
             try:
                 touch(key)
             except KeyError:
@@ -75,16 +76,13 @@ class Door:
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
         find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load_async(handler)
 
-        async def cached(*args: Any, **kwargs: Any) -> Any:
-            if (
-                kwargs
-                or len(args) != 1
-                or ((kind := type(key := args[0])) is not number and (kind is not text or len(key) > SHORT))
-            ):
-                key = key_of(args, kwargs)
+        async def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
+            key = first
+            if rest or kwargs or ((kind := type(first)) is not number and (kind is not text or len(first) > SHORT)):
+                key = key_of(_together(first, rest), kwargs)
             row = find(key)
             if row is None or now() >= row[1]:
-                return await load(key, args, kwargs)
+                return await load(key, _together(first, rest), kwargs)
             try:
                 touch(key)
             except KeyError:
@@ -196,6 +194,11 @@ class Door:
 
     def _hit(self, flight: Flight, source: str) -> None:
         self._wiring.tell(CacheHit, flight, attempt=0, source=source)
+
+
+def _together(first: Any, rest: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The positional arguments of a call."""
+    return () if first is NOTHING else (first, *rest)
 
 
 class Scope:
