@@ -7,7 +7,9 @@ the first use, when some event loop runs anyway.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from ._outcome import Expired
@@ -45,43 +47,54 @@ def vanished(home: Any) -> bool:
     return home is not None and home.is_closed()
 
 
-def _poster(loop: Any) -> Callable[[Callable[[], object]], object]:
-    """What runs a function in the running event loop, whichever thread asks."""
-    if loop is not None:
-        post: Callable[[Callable[[], object]], object] = loop.call_soon_threadsafe
-        return post
+def _runner(loop: Any) -> Callable[[Callable[[], object]], None]:
+    """What runs a function in the event loop that runs now: at once if called inside, soon from another thread.
+
+    Once that loop is gone it does nothing: nobody waits there any more.
+    """
+    if loop is None:
+        return _trio_runner()
+
+    def run(function: Callable[[], object]) -> None:
+        if home()() is loop:
+            function()
+            return
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(function)
+
+    return run
+
+
+def _trio_runner() -> Callable[[Callable[[], object]], None]:
     import trio  # type: ignore[import-not-found,unused-ignore]
 
-    token = trio.lowlevel.current_trio_token()
-    return token.run_sync_soon  # type: ignore[no-any-return,unused-ignore]
+    token, inside = trio.lowlevel.current_trio_token(), get_ident()
 
+    def run(function: Callable[[], object]) -> None:
+        if get_ident() == inside:
+            function()
+            return
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(function)
 
-def _call_in(loop: Any, post: Callable[[Callable[[], object]], object], function: Callable[[], object]) -> None:
-    """Run *function* in its event loop: now if we are inside, soon if not, never if the loop is gone."""
-    if loop is not None and home()() is loop:
-        function()
-        return
-    try:
-        post(function)
-    except RuntimeError:  # asyncio says it so, and trio's RunFinishedError is one: nobody waits there any more
-        return
+    return run
 
 
 class Signal:
     """Wakes the one task that waits for it, from any thread; setting it twice is setting it once."""
 
-    __slots__ = ("_event", "_post", "home")
+    __slots__ = ("_event", "_run", "home")
 
     def __init__(self) -> None:
         import anyio
 
         self.home = home()()
         self._event = anyio.Event()
-        self._post = _poster(self.home)
+        self._run = _runner(self.home)
 
     def set(self) -> None:
         """Wake the waiting task; callable from anywhere."""
-        _call_in(self.home, self._post, self._event.set)
+        self._run(self._event.set)
 
     async def wait(self, clock: Clock, seconds: float | None = None) -> None:
         """Return when set, or when *seconds* have passed; look at what you waited for to know which."""
@@ -105,11 +118,13 @@ async def sleep(clock: Clock, seconds: float, call: Call) -> None:
     Raises:
         Expired: The deadline came first.
     """
+    if mode.attempts is not None:
+        await pause(0)
+        return
     if call.deadline is not None and (left := call.deadline - clock.monotonic()) <= seconds:
         await clock.sleep_async(max(left, 0.0))
         raise Expired
-    if mode.attempts is None:
-        await clock.sleep_async(seconds)
+    await clock.sleep_async(seconds)
 
 
 async def within(
@@ -126,8 +141,8 @@ async def within(
     import anyio
 
     scope = anyio.CancelScope()
-    post = _poster(loop)
-    cancel = clock.alarm(seconds, lambda: _call_in(loop, post, scope.cancel))
+    run = _runner(loop)
+    cancel = clock.alarm(seconds, lambda: run(scope.cancel))
     if cancel is None:
         scope.deadline = anyio.current_time() + seconds
     try:
@@ -146,14 +161,14 @@ class _Limit:
     and wins.
     """
 
-    __slots__ = ("_clock", "_late", "_loop", "_requests", "_task")
+    __slots__ = ("_clock", "_late", "_loop", "_over", "_requests", "_task")
 
     def __init__(self, loop: Any, clock: Clock) -> None:
         self._loop = loop
         self._clock = clock
         self._task: Any = _asyncio().current_task(loop)
         self._requests = self._task.cancelling()
-        self._late = False
+        self._late = self._over = False
 
     async def bound(self, seconds: float, inner: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
         """Run *inner* under the limit."""
@@ -165,13 +180,17 @@ class _Limit:
                 raise Expired from None
             raise
         finally:
+            self._over = True
             cancel()
             if self._late:
                 self._task.uncancel()
 
     def _ring(self) -> None:
-        _call_in(self._loop, self._loop.call_soon_threadsafe, self._expire)
+        """Expire soon: a task that is running now must not be cancelled for its next wait, which may be another's."""
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            self._loop.call_soon_threadsafe(self._expire)
 
     def _expire(self) -> None:
-        self._late = True
-        self._task.cancel()
+        if not self._over:
+            self._late = True
+            self._task.cancel()

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from ._forks import renew_in_child
 from ._log import log
-from ._outcome import Error, Expired, Outcome, Value
+from ._outcome import Crowded, Error, Expired, Outcome, Value
 from ._testing_mode import mode
-from .errors import RejectedError
 
 if TYPE_CHECKING:
     from ._call import Call
     from .clock import Clock
 
-pause = time.sleep
+
+def pause(seconds: float) -> None:
+    """Let *seconds* pass; more than the system can count is as much as it can."""
+    time.sleep(min(seconds, threading.TIMEOUT_MAX))
+
 
 PARKED = 16
 """How many idle threads are kept for the next bounded call."""
@@ -58,11 +61,14 @@ class Signal:
         """Return when set, or when *seconds* have passed; look at what you waited for to know which."""
         cancel = None if seconds is None else clock.alarm(seconds, self.set)
         try:
-            endless = seconds is None or cancel is not None
-            self._lock.acquire(timeout=-1 if endless else min(max(seconds or 0.0, 0.0), threading.TIMEOUT_MAX))
+            self.hold(None if cancel is not None else seconds)
         finally:
             if cancel is not None:
                 cancel()
+
+    def hold(self, seconds: float | None) -> None:
+        """Return when set, or when *seconds* of the system's time have passed."""
+        self._lock.acquire(timeout=-1 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
 
 def sleep(clock: Clock, seconds: float, call: Call) -> None:
@@ -71,17 +77,18 @@ def sleep(clock: Clock, seconds: float, call: Call) -> None:
     Raises:
         Expired: The deadline came first.
     """
+    if mode.attempts is not None:
+        return
     if call.deadline is not None and (left := call.deadline - clock.monotonic()) <= seconds:
         clock.sleep(max(left, 0.0))
         raise Expired
-    if mode.attempts is None:
-        clock.sleep(seconds)
+    clock.sleep(seconds)
 
 
 class _Job:
     """One call handed to another thread."""
 
-    __slots__ = ("abandoned", "call", "clock", "deadline", "done", "inner", "outcome", "strays")
+    __slots__ = ("abandoned", "begun", "call", "clock", "deadline", "done", "inner", "outcome", "strays")
 
     def __init__(self, inner: Callable[[Call], Any], call: Call, clock: Clock, seconds: float, strays: Strays) -> None:
         self.inner = inner
@@ -91,28 +98,31 @@ class _Job:
         self.strays = strays
         self.done = Signal()
         self.outcome: Outcome | None = None
-        self.abandoned = False
+        self.begun = self.abandoned = False
 
     def run(self) -> None:
-        """Run it, on the worker's thread."""
-        outcome: Outcome
-        try:
-            outcome = Value(self.inner(self.call))
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the caller waits
-            outcome = Error(error)
-        if not self.strays.home(self, outcome):
+        """Run it, on the worker's thread; not if the caller is gone already."""
+        if not self.strays.begin(self):
+            return
+        if self.strays.take(self, self._end()):
             self.done.set()
-        elif isinstance(outcome, Error):
-            log().debug("%s: an abandoned call ended with %s", self.call.name, type(outcome.error).__name__)
+
+    def _end(self) -> Outcome:
+        """How it ends, with no name for the error in a frame that its traceback holds."""
+        try:
+            return Value(self.inner(self.call))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the caller waits
+            return Error(error)
 
 
 class Strays:
     """How many calls of a pipeline run on although nobody waits for them any more."""
 
-    __slots__ = ("__weakref__", "_lock", "count")
+    __slots__ = ("__weakref__", "_lock", "count", "limit")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
         self.count = 0
+        self.limit = limit
         self._lock = threading.Lock()
         _all_strays.add(self)
         renew_in_child(self)
@@ -122,6 +132,12 @@ class Strays:
         self._lock = threading.Lock()
         self.count = 0
 
+    def begin(self, job: _Job) -> bool:
+        """*job* begins; False: nobody waits for it any more."""
+        with self._lock:
+            job.begun = not job.abandoned
+            return job.begun
+
     def lose(self, job: _Job) -> bool:
         """The caller gives up on *job*; False: it has just ended after all."""
         with self._lock:
@@ -129,18 +145,20 @@ class Strays:
                 return False
             if not job.abandoned:
                 job.abandoned = True
-                self.count += 1
+                self.count += job.begun
             return True
 
-    def home(self, job: _Job, outcome: Outcome) -> bool:
-        """*job* ended; True: nobody waits for it any more. What comes after its deadline is late, whoever is slow."""
+    def take(self, job: _Job, outcome: Outcome) -> bool:
+        """*job* ended; False: nobody waits for it any more. What comes after its deadline is late, whoever is slow."""
         late = job.clock.monotonic() > job.deadline
         with self._lock:
-            if job.abandoned:
-                self.count -= 1
+            if not job.abandoned:
+                job.outcome = Error(Expired()) if late else outcome
                 return True
-            job.outcome = Error(Expired()) if late else outcome
-            return False
+            self.count -= 1
+        if isinstance(outcome, Error):
+            log().debug("%s: an abandoned call ended with %s", job.call.name, type(outcome.error).__name__)
+        return False
 
 
 _all_strays: weakref.WeakSet[Strays] = weakref.WeakSet()
@@ -194,14 +212,21 @@ _yard = _Yard()
 renew_in_child(_yard)
 
 
-def _start(job: Callable[[], None]) -> None:
-    """Run *job* on a parked worker, the last one parked first, or on a new one."""
+def _start(job: _Job, context: contextvars.Context) -> None:
+    """Run *job* in *context* on a parked worker, the last one parked first, or on a new one."""
+
+    def run() -> None:
+        context.run(job.run)
+
     try:
-        worker = _parked.pop()
-    except IndexError:
-        _Worker(job).start()
+        _parked.pop().give(run)
         return
-    worker.give(job)
+    except IndexError:
+        worker = _Worker(run)
+    try:
+        worker.start()
+    except RuntimeError as error:
+        raise Crowded(f"no thread can be started ({error})") from error
 
 
 def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Call, strays: Strays) -> Any:
@@ -211,19 +236,21 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
 
     Raises:
         Expired: *seconds* have passed.
-        RejectedError: The system refuses another thread.
+        Crowded: Too many abandoned calls still run, or the system refuses another thread.
     """
+    if strays.count >= strays.limit:
+        raise Crowded(f"{strays.count} calls past their limit still run")
     job = _Job(inner, call, clock, seconds, strays)
-    context = contextvars.copy_context()
+    cancel = clock.alarm(seconds, job.done.set)
     try:
-        _start(lambda: context.run(job.run))
-    except RuntimeError as error:
-        raise RejectedError(call.name, reason=f"no thread can be started ({error})") from error
-    try:
-        job.done.wait(clock, seconds)
+        _start(job, contextvars.copy_context())
+        job.done.hold(seconds if cancel is None else None)
     except BaseException:
         strays.lose(job)
         raise
+    finally:
+        if cancel is not None:
+            cancel()
     if strays.lose(job):
         raise Expired
     outcome, job.outcome = job.outcome, None

@@ -23,15 +23,19 @@ class Call:
     """Whether this attempt got as far as the function; if not, some stage refused it."""
     storable: bool = True
     """Whether the result is the function's own, good enough to be kept."""
+    reservation: Any = None
+    """The permit that a rate limiter is about to give it."""
     deadline: float | None = None
     """When the whole call must be over, on the pipeline's clock."""
+    admitted: float = 0.0
+    """When the circuit breaker let this attempt through, where it times attempts."""
     pause: float = 0.0
     """Seconds a gate makes it wait before it goes on."""
     open_circuit: bool = False
     """The circuit opened on the last attempt: waiting before the next one is in vain."""
     last_error: BaseException | None = None
     """What the attempt before this one raised."""
-    ignored: BaseException | None = None
-    """The error that retry was told to ignore: no stand-in for it either."""
+    ignored: int | None = None
+    """The identity of the error that retry was told to ignore, while it travels up: no stand-in for it either."""
     stood_in: bool = False
     """Whether a fallback answered."""

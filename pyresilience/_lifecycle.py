@@ -14,22 +14,36 @@ POLL = 0.005
 """Seconds between two looks at whether the last call has ended."""
 
 
+class Tally:
+    """How many calls are under way."""
+
+    __slots__ = ("running",)
+
+    def __init__(self) -> None:
+        self.running = 0
+
+
 class Lifecycle:
-    """How many calls are under way, and whether new ones may begin.
+    """The tally of this process, and whether new calls may begin.
 
     The entrances count themselves: one step of the interpreter up and one down, so that no lock is needed and no
     signal comes between.
     """
 
-    __slots__ = ("__weakref__", "closed", "running")
+    __slots__ = ("__weakref__", "closed", "tally")
 
     def __init__(self) -> None:
-        self.running = 0
+        self.tally = Tally()
         self.closed = False
 
     def renew(self) -> None:
-        """In a forked child nothing runs."""
-        self.running = 0
+        """In a forked child nothing runs but what forked, which goes on counting in its parent's tally."""
+        self.tally = Tally()
+
+    @property
+    def running(self) -> int:
+        """How many calls are under way."""
+        return self.tally.running
 
     def refusal(self, call: Call) -> ResilienceError:
         """What a call gets that comes too late."""

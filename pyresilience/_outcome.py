@@ -40,5 +40,9 @@ class Error:
 Outcome: TypeAlias = Value | Error
 
 
+class Crowded(BaseException):
+    """No thread for a bounded call: what the blocking hand tells the timeout stage."""
+
+
 class Expired(BaseException):
     """The time of a bounded call is up: what a hand tells the timeout stage. No stage judges it, no caller sees it."""

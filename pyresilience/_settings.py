@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from sys import maxsize
 from typing import Any
 
 from ._typing import Duration
@@ -23,7 +24,7 @@ def seconds(value: Duration) -> float:
         ValueError: The text is not a duration.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return _number(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if not isinstance(value, str):
@@ -32,6 +33,13 @@ def seconds(value: Duration) -> float:
     if not _TEXT.fullmatch(text):
         raise ValueError(f"must be a duration such as '250ms', '30s', '5m' or '1h30m', got {value!r}")
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("must be a number that a float can hold, got a larger one") from None
 
 
 def _refuse(config: object, field: str, rule: str, value: object, kind: type[Exception] = ValueError) -> Exception:
@@ -56,14 +64,16 @@ def require(
         ValueError: It is not a finite one within the bounds.
     """
     value: Any = getattr(config, field)
-    if duration:
-        try:
-            value = seconds(value)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{type(config).__name__}: {field} {error}") from None
-        object.__setattr__(config, field, value)
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+    if not duration and (isinstance(value, bool) or not isinstance(value, int if whole else (int, float))):
         raise _refuse(config, field, "a whole number" if whole else "a number", value, TypeError)
+    try:
+        value = seconds(value) if duration else value if whole and value <= maxsize else _number(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{type(config).__name__}: {field} {error}") from None
+    if whole and value > maxsize:
+        raise _refuse(config, field, f"<= {maxsize}", value)
+    if duration:
+        object.__setattr__(config, field, value)
     if math.isnan(value) or (math.isinf(value) and not infinite):
         raise _refuse(config, field, "a number" if math.isnan(value) else "finite", value)
     if above is not None and not value > above:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 resilience_context: ContextVar[dict[str, Any] | None] = ContextVar("resilience_context", default=None)
 """Facts of your own (request id, tenant) that every event of the calls made under it carries as `event.context`."""
 
-_deadline: ContextVar[tuple[float, Clock] | None] = ContextVar("pyresilience_deadline", default=None)
+deadline_around: ContextVar[tuple[float, Clock] | None] = ContextVar("pyresilience_deadline", default=None)
+"""The nearest deadline of the bounded calls around us, and the clock it is on."""
 
 
 def remaining() -> float | None:
@@ -19,7 +20,7 @@ def remaining() -> float | None:
 
     Hand it to what you call: `client.get(url, timeout=remaining())`.
     """
-    bound = _deadline.get()
+    bound = deadline_around.get()
     if bound is None:
         return None
     deadline, clock = bound

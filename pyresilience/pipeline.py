@@ -146,11 +146,12 @@ def _enter(handler: Handler, name: str) -> Callable[..., Any]:
         call.name, call.args, call.kwargs = name, args, kwargs
         if lifecycle.closed:
             raise lifecycle.refusal(call)
-        lifecycle.running += 1
+        tally = lifecycle.tally
+        tally.running += 1
         try:
             return handler(call)
         finally:
-            lifecycle.running -= 1
+            tally.running -= 1
 
     return entered
 
@@ -161,10 +162,11 @@ def _enter_async(handler: AsyncHandler, name: str) -> Callable[..., Any]:
         call.name, call.args, call.kwargs = name, args, kwargs
         if lifecycle.closed:
             raise lifecycle.refusal(call)
-        lifecycle.running += 1
+        tally = lifecycle.tally
+        tally.running += 1
         try:
             return await handler(call)
         finally:
-            lifecycle.running -= 1
+            tally.running -= 1
 
     return entered

@@ -27,9 +27,9 @@ class _Route:
         self.wrapper = _routed_async(self) if is_async(function) else _routed(self)
         dress(self.wrapper, function)
 
-    def lead_to(self, pipeline: Pipeline) -> None:
-        """Send the calls through *pipeline* from now on."""
-        self.enter, handles = pipeline.entrance(self.function)
+    def lead_to(self, entrance: Callable[..., Any], handles: dict[str, Any]) -> None:
+        """Send the calls there from now on."""
+        self.enter = entrance
         vars(self.wrapper).update(handles, __wrapped__=self.function)
 
 
@@ -87,16 +87,19 @@ class ResilienceRegistry:
         pipeline = config.pipeline(listeners=self._listeners)
         with self._lock:
             former = self._named.get(name)
-            self._named[name] = new = _Named(config, pipeline)
+            new = _Named(config, pipeline)
             if former is None:
+                self._named[name] = new
                 return
+            ways = [(route, pipeline.entrance(route.function)) for route in former.routes]
             for stage in pipeline.stages:
                 for old in former.pipeline.stages:
                     if type(old) is type(stage):
                         stage.adopt(old)
             new.routes = former.routes
-            for route in list(new.routes):
-                route.lead_to(pipeline)
+            self._named[name] = new
+            for route, way in ways:
+                route.lead_to(*way)
 
     def get(self, name: str) -> ResilienceConfig | None:
         """What is kept under *name*; None: nothing."""
@@ -126,16 +129,18 @@ class ResilienceRegistry:
                     raise KeyError(f"no pipeline is registered under {name!r} and no default is set; known: {known}")
                 self.register(name, self._default)
 
-        def decorate(function: Callable[P, R]) -> Resilient[P, R]:
+        def decorate(function: Any) -> Any:
+            if isinstance(function, (staticmethod, classmethod)):
+                return type(function)(decorate(function.__func__))
             check(function)
             route = _Route(function)
             with self._lock:
                 named = self._named.get(name)
                 if named is None:
                     raise KeyError(f"the pipeline {name!r} was unregistered before the function was decorated")
-                route.lead_to(named.pipeline)
+                route.lead_to(*named.pipeline.entrance(function))
                 named.routes.add(route)
-            return route.wrapper  # type: ignore[return-value]
+            return route.wrapper
 
         return decorate
 

@@ -68,9 +68,12 @@ class FakeClock:
 
     def alarm(self, seconds: float, ring: Callable[[], object], /) -> Callable[[], None]:
         """Call *ring* once the clock has moved on by *seconds*; returns what cancels it."""
+        if seconds <= 0:
+            ring()
         entry = (self._now + seconds, next(self._numbers), ring)
         with self._lock:
-            heapq.heappush(self._alarms, entry)
+            if seconds > 0:
+                heapq.heappush(self._alarms, entry)
 
         def cancel() -> None:
             with self._lock:

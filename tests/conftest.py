@@ -40,8 +40,9 @@ class _SyncEvent:
 
 
 class Colour:
-    """How a test calls functions of one colour. Tests and bodies are written once, plain or async; the sync
-    colour drives async ones without an event loop.
+    """How a test calls functions of one colour.
+
+    Tests and bodies are written once, plain or async; the sync colour drives async ones without an event loop.
     """
 
     def __init__(self, name):

@@ -16,7 +16,6 @@ from .keys import SHORT, KeyMaker
 from .result_cache import ResultCache
 from .shelf import Row
 
-
 NOTHING: Any = object()
 """Stands for the first argument of a call that has none."""
 
@@ -102,7 +101,8 @@ class Door:
             flight.name, flight.args, flight.kwargs, flight.followers = name, args, kwargs, ()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
-            lifecycle.running += 1
+            tally = lifecycle.tally
+            tally.running += 1
             try:
                 landed = flights.board(key, flight, home, signal, limit)
                 if landed is not None:
@@ -121,7 +121,7 @@ class Door:
                     flights.end(key, flight)
                 raise
             finally:
-                lifecycle.running -= 1
+                tally.running -= 1
             return value
 
         return load
@@ -138,7 +138,8 @@ class Door:
             flight.name, flight.args, flight.kwargs, flight.followers = name, args, kwargs, ()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
-            lifecycle.running += 1
+            tally = lifecycle.tally
+            tally.running += 1
             try:
                 landed = flights.board(key, flight, home, signal, limit)
                 if landed is not None:
@@ -157,7 +158,7 @@ class Door:
                     flights.end(key, flight)
                 raise
             finally:
-                lifecycle.running -= 1
+                tally.running -= 1
             return value
 
         return load

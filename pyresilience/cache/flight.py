@@ -8,13 +8,26 @@ from typing import Any
 
 from .. import _async, _blocking
 from .._call import Call
+from .._forks import renew_in_child
 from .._outcome import Outcome
 
 leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
 """The flight that was begun last around us. It stays there when it is over."""
 
-_graph = threading.Lock()
-"""Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
+
+class Graph:
+    """Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """In a forked child nobody waits."""
+        self.lock = threading.Lock()
+
+
+_graph = Graph()
 
 
 class Flight(Call):
@@ -49,7 +62,7 @@ class Flight(Call):
         if self.above is None:
             self._line_up(leader, signal)
             return True
-        with _graph:
+        with _graph.lock:
             if leader.waits_for(self.above):
                 return False
             self._line_up(leader, signal)

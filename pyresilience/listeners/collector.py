@@ -21,8 +21,8 @@ class MetricsCollector:
     """
 
     def __init__(self, max_latencies: int = KEPT) -> None:
-        if max_latencies < 1:
-            raise ValueError(f"max_latencies must be >= 1, got {max_latencies!r}")
+        if not isinstance(max_latencies, int) or max_latencies < 1:
+            raise ValueError(f"max_latencies must be a whole number >= 1, got {max_latencies!r}")
         self._max_latencies = max_latencies
         self._counts: dict[str, Counter[str]] = {}
         self._latencies: dict[str, deque[float]] = {}

@@ -13,6 +13,11 @@ INFO = 20
 """`logging.INFO`, named without loading logging."""
 
 
+DEEP = 8
+"""Containers nested deeper stand as their `repr`."""
+LARGE = 1024
+"""Whole numbers of more bits stand in hexadecimal, as text."""
+
 _NAMED = ("event_type", "function_name")
 """Fields that stand first, under names of their own."""
 
@@ -56,16 +61,18 @@ def _is_nothing(name: str, value: Any) -> bool:
     return value is None or (name == "attempt" and value == 0) or (isinstance(value, str) and not value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = DEEP) -> Any:
     """*value* as JSON knows it."""
+    if isinstance(value, int) and value.bit_length() > LARGE:
+        return hex(value)
     if isinstance(value, float) and not isfinite(value):
         return str(value)
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    if isinstance(value, Mapping):
-        return {_text(name, str): _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+    if depth and isinstance(value, Mapping):
+        return {_text(name, str): _plain(each, depth - 1) for name, each in value.items()}
+    if depth and isinstance(value, (list, tuple)):
+        return [_plain(each, depth - 1) for each in value]
     return _text(value, repr)
 
 

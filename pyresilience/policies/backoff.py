@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def scatter(delay: float, kind: str | None, die: float, *, first: float, limit: 
 
 def clamp(delay: Any, limit: float) -> float | None:
     """A delay that a stranger's function returned, brought into [0, limit]; None: it is not a number."""
-    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or math.isnan(delay):
+    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or delay != delay:  # noqa: PLR0124 - NaN
         return None
     return float(min(max(delay, 0.0), limit))
 

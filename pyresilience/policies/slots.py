@@ -20,22 +20,38 @@ class Slot:
 
 
 class Slots:
-    """A rack of *limit* slots. Taking from it and putting back are one step of a list each, so they need no lock."""
+    """At most *limit* slots, made when they are first needed.
+
+    Taking one from the rack and putting it back are one step of a list each and need no lock; the rest does.
+    """
 
     __slots__ = ("_issued", "limit", "rack")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rack = [Slot() for _ in range(limit)]
+        self.rack: list[Slot] = []
         """The slots at hand."""
-        self._issued = [ref(slot) for slot in self.rack]
+        self._issued: list[ref[Slot]] = []
+
+    @property
+    def in_use(self) -> int:
+        """How many are in somebody's hands."""
+        return len(self._issued) - len(self.rack)
 
     def take(self) -> Slot | None:
-        """A slot from the rack; None: there is none."""
+        """A slot from the rack; None: it is empty."""
         try:
             return self.rack.pop()
         except IndexError:
             return None
+
+    def issue(self) -> Slot | None:
+        """A new slot; None: there are as many as there may be."""
+        if len(self._issued) >= self.limit:
+            return None
+        slot = Slot()
+        self._issued.append(ref(slot))
+        return slot
 
     def recover(self, vanished: Callable[[Any], bool]) -> None:
         """Replace every slot whose holder is no more: interrupted before it could put it back, or *vanished*."""
@@ -46,11 +62,14 @@ class Slots:
 
     def renew(self) -> None:
         """Nobody holds a slot any more, whoever did."""
-        self.recover(lambda home: True)
+        for place, issued in enumerate(self._issued):
+            slot = issued()
+            if slot is None or slot not in self.rack:
+                self._replace(place, slot)
 
-    def _replace(self, place: int, slot: Slot | None) -> None:
-        if slot is not None:
-            slot.void = True
+    def _replace(self, place: int, former: Slot | None) -> None:
+        if former is not None:
+            former.void = True
         fresh = Slot()
         self._issued[place] = ref(fresh)
         self.rack.append(fresh)

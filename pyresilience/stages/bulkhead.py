@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from .. import _async, _blocking
@@ -41,6 +40,10 @@ class BulkheadConfig:
     def build(self, wiring: Wiring) -> Bulkhead:
         """Make the stage."""
         return Bulkhead(self, wiring)
+
+
+LOOK = 0.2
+"""Seconds between two looks of a caller in line at whether those who hold the slots are still there."""
 
 
 class _Turn:
@@ -106,8 +109,9 @@ class Bulkhead(Stage):
         """Stand in line for a slot."""
         turn = _Turn(_blocking.Signal())
         try:
-            patience = self._line_up(call, turn)
-            turn.signal.wait(self._wiring.clock, patience)
+            until = self._line_up(call, turn)
+            while (left := self._look(turn, until)) > 0.0:
+                turn.signal.wait(self._wiring.clock, min(left, LOOK))
             return self._claim(call, turn)
         finally:
             self._step_out(turn)
@@ -116,8 +120,9 @@ class Bulkhead(Stage):
         """Stand in line for a slot."""
         turn = _Turn(_async.Signal())
         try:
-            patience = self._line_up(call, turn)
-            await turn.signal.wait(self._wiring.clock, patience)
+            until = self._line_up(call, turn)
+            while (left := self._look(turn, until)) > 0.0:
+                await turn.signal.wait(self._wiring.clock, min(left, LOOK))
             return self._claim(call, turn)
         finally:
             self._step_out(turn)
@@ -131,30 +136,34 @@ class Bulkhead(Stage):
             slot.home = home()
         return slot
 
-    def _line_up(self, call: Call, turn: _Turn) -> float | None:
-        """Get in line, and say how many seconds to stay there; raise if nobody may wait and there is no slot now."""
+    def _line_up(self, call: Call, turn: _Turn) -> float:
+        """Get in line, and say until when to stay there."""
+        with self._lock:
+            self._line.append(turn)
+        until = self._wiring.clock.monotonic() + self._max_wait
+        return until if call.deadline is None else min(until, call.deadline)
+
+    def _look(self, turn: _Turn, until: float) -> float:
+        """Seconds left to wait; 0: the turn has come, or the time is up.
+
+        Whoever waits sees to the slots of those who are gone, and to itself if it was forgotten in an interrupt.
+        """
         with self._lock:
             self._slots.recover(_async.vanished)
-            self._line.append(turn)
+            if turn.slot is None and turn not in self._line:
+                self._line.appendleft(turn)
         self._serve()
-        if not self._max_wait and turn.slot is None:
-            raise self._full(call) from call.last_error
-        if call.deadline is None:
-            return None if self._max_wait == inf else self._max_wait
-        return min(self._max_wait, max(0.0, call.deadline - self._wiring.clock.monotonic()))
+        return 0.0 if turn.slot is not None else max(0.0, until - self._wiring.clock.monotonic())
 
     def _claim(self, call: Call, turn: _Turn) -> Slot:
         """The slot that the turn has brought, or raise."""
-        if turn.slot is None:
-            with self._lock:
-                self._slots.recover(_async.vanished)
-            self._serve()
         slot, turn.slot = turn.slot, None
         if slot is not None:
             return slot
         if call.deadline is not None and call.deadline <= self._wiring.clock.monotonic():
             raise Expired
-        raise self._full(call) from call.last_error
+        self._wiring.tell(BulkheadRejected, call)
+        raise BulkheadFullError(call.name, None, call.last_error) from call.last_error
 
     def _step_out(self, turn: _Turn) -> None:
         """Leave the line, and give back what the turn may have brought in the last moment."""
@@ -168,13 +177,14 @@ class Bulkhead(Stage):
         """Hand the slots at hand to those in line, in order."""
         served = []
         with self._lock:
-            while self._line and (slot := self._slots.take()) is not None:
-                turn = self._line.popleft()
+            while self._line and (slot := self._slots.take() or self._slots.issue()) is not None:
+                turn = self._line[0]
                 if _async.vanished(turn.signal.home):
                     self._rack.append(slot)
                 else:
                     slot.home, turn.slot = turn.signal.home, slot
                     served.append(turn)
+                self._line.popleft()
         for turn in served:
             turn.signal.set()
 
@@ -185,11 +195,7 @@ class Bulkhead(Stage):
         if self._line:
             self._serve()
 
-    def _full(self, call: Call) -> BulkheadFullError:
-        self._wiring.tell(BulkheadRejected, call)
-        return BulkheadFullError(call.name, None, call.last_error)
-
     def health(self) -> dict[str, Any]:
         """Slots in use and in all, and how many callers stand in line."""
-        limit = self._slots.limit
-        return {"in_use": limit - len(self._rack), "max_concurrent": limit, "waiting": len(self._line)}
+        slots = self._slots
+        return {"in_use": slots.in_use, "max_concurrent": slots.limit, "waiting": len(self._line)}

@@ -21,6 +21,11 @@ from ..policies.handling import Handling
 from .base import Stage
 from .gate import Gate
 
+SHORTEST_WINDOW = 0.001
+"""Seconds of the shortest window that a clock can tell apart."""
+LEASE = 1.0
+"""Seconds a probe taken by hand is held at least, where `recovery_timeout` is shorter."""
+
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreakerConfig:
@@ -71,7 +76,7 @@ class CircuitBreakerConfig:
         require(self, "slow_call_rate_threshold", above=0, at_most=1)
         if self.half_open_max_calls is not None:
             require(self, "half_open_max_calls", whole=True, at_least=1)
-        require(self, "window_seconds", duration=True, at_least=0)
+        require(self, "window_seconds", duration=True, at_least=SHORTEST_WINDOW if self.window_seconds else 0)
         require_callable(self, "failure_if")
         if self.sliding_window_size and self.window_seconds:
             raise ValueError(
@@ -104,21 +109,11 @@ class CircuitBreakerConfig:
         return CircuitBreaker(self, wiring)
 
 
-class _Timed:
-    """The permit of a call whose duration counts."""
-
-    __slots__ = ("began", "permit")
-
-    def __init__(self, permit: Permit, began: float) -> None:
-        self.permit = permit
-        self.began = began
-
-
 class CircuitBreaker(Gate):
     """A circuit breaker: a stage of a pipeline, or used by hand around a call of your own.
 
     By hand: ask `allow_request()`, then report `record_success()` or `record_failure()`. A permit that is never
-    reported on comes back after `recovery_timeout`.
+    reported on comes back after `recovery_timeout`, or one second if that is longer.
     """
 
     handle = "circuit_breaker"
@@ -143,17 +138,19 @@ class CircuitBreaker(Gate):
 
     # The gate: what a pipeline uses.
 
-    def admit(self, call: Call, home: Callable[[], Any] | None) -> Permit | _Timed:
+    def admit(self, call: Call, home: Callable[[], Any] | None) -> Permit:
         """Let a call through, or raise `CircuitOpenError`."""
         circuit = self._circuit
+        if self._slow:
+            call.admitted = self._clock.monotonic()
         if circuit.closed:
-            return _Timed(circuit.generation, self._clock.monotonic()) if self._slow else circuit.generation
+            return circuit.generation
         now = self._clock.monotonic()
         permit = self._ask(call, now, home and home())
         if permit is not None:
-            return _Timed(permit, now) if self._slow else permit
+            return permit
         retry_after = circuit.retry_after(now)
-        last_error = call.last_error or self._last_error
+        last_error = self._last_error if call.last_error is None else call.last_error
         self._wiring.tell(CircuitRejected, call, error=last_error, retry_after=retry_after)
         raise CircuitOpenError(call.name, retry_after, last_error) from last_error
 
@@ -172,7 +169,7 @@ class CircuitBreaker(Gate):
             self._count(call, permit, failed=True, error=error)
         else:
             with self._lock:
-                self._circuit.forget(permit.permit if isinstance(permit, _Timed) else permit)
+                self._circuit.forget(permit)
 
     def _ask(self, call: Call, now: float, home: Any) -> Permit | None:
         with self._lock:
@@ -182,13 +179,11 @@ class CircuitBreaker(Gate):
         self._tell(call, before, after, None)
         return permit
 
-    def _count(self, call: Call, permit: Permit | _Timed, *, failed: bool, error: Exception | None) -> None:
-        now, slow = self._clock.monotonic(), False
-        if isinstance(permit, _Timed):
-            took, permit = now - permit.began, permit.permit
-            slow = took >= self._slow
-            if slow:
-                self._wiring.tell(SlowCall, call, duration=took)
+    def _count(self, call: Call, permit: Permit, *, failed: bool, error: Exception | None) -> None:
+        now = self._clock.monotonic()
+        slow = 0.0 < self._slow <= now - call.admitted
+        if slow:
+            self._wiring.tell(SlowCall, call, duration=now - call.admitted)
         call.open_circuit = self._record(call, permit, now, failed=failed, slow=slow, error=error)
 
     def _record(
@@ -224,7 +219,7 @@ class CircuitBreaker(Gate):
                 self._circuit.forget(self._lent.popleft()[0])
         permit = self._ask(_BY_HAND, now, None)
         if isinstance(permit, Probe):
-            self._lent.append((permit, now + seconds(self._config.recovery_timeout)))
+            self._lent.append((permit, now + max(LEASE, seconds(self._config.recovery_timeout))))
         return permit is not None
 
     def record_success(self, duration: float = 0) -> None:

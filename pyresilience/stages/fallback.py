@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from .._call import Call
+from .._functions import is_async
 from .._settings import require_errors
 from .._typing import ErrorClasses, ErrorPredicate
 from .._wiring import Wiring
@@ -80,11 +80,11 @@ class Fallback(Stage):
         return guarded
 
     def _minds(self, call: Call, error: Exception) -> bool:
-        return error is not call.ignored and self._handling.minds(error)
+        return id(error) != call.ignored and self._handling.minds(error)
 
     def _maker(self) -> Callable[[Exception], Any]:
         """What makes the answer of a synchronous call."""
-        if iscoroutinefunction(self._handler):
+        if callable(self._handler) and is_async(self._handler):
             raise TypeError(f"FallbackConfig: an async handler needs an async function, got {self._handler!r}")
         return self._handler if callable(self._handler) else lambda error: self._handler
 

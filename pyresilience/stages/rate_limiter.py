@@ -14,7 +14,7 @@ from .._typing import Duration
 from .._wiring import Wiring
 from ..errors import RateLimitExceededError
 from ..events import RateLimited
-from ..policies.ring import AdmissionRing
+from ..policies.ring import AdmissionRing, Reservation
 from .gate import Gate
 
 
@@ -58,23 +58,23 @@ class RateLimiter(Gate):
         """A forked child keeps to the same limit, with a lock of its own."""
         self._lock = threading.Lock()
 
-    def admit(self, call: Call, home: Callable[[], Any] | None) -> float:
+    def admit(self, call: Call, home: Callable[[], Any] | None) -> Reservation:
         """Reserve a time to begin, or raise `RateLimitExceededError`."""
+        reservation = call.reservation = Reservation()
         with self._lock:
             now = self._clock.monotonic()
-            at = self._ring.reserve(now, self._max_wait)
-            if at is not None:
-                call.pause = at - now
-                return at
-            retry_after = self._ring.earliest(now) - now
+            if self._ring.reserve(reservation, now, self._max_wait):
+                call.pause = reservation.at - now
+                return reservation
+        retry_after = reservation.at - now
         self._wiring.tell(RateLimited, call, retry_after=retry_after)
         raise RateLimitExceededError(call.name, retry_after, call.last_error) from call.last_error
 
-    def failed(self, call: Call, permit: Any, error: BaseException) -> None:
+    def failed(self, call: Call, permit: Reservation | None, error: BaseException) -> None:
         """Give the reservation back if the function was not called after all."""
-        if permit is not None and not call.reached:
+        if not call.reached:
             with self._lock:
-                self._ring.give_back(permit)
+                self._ring.give_back(call.reservation if permit is None else permit)
 
     def health(self) -> dict[str, Any]:
         """Permits at hand."""

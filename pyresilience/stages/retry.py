@@ -142,7 +142,8 @@ class Retry(Stage):
                     call.attempt += 1
                     call.reached = False
             finally:
-                call.last_error = None
+                if call.deadline is None:
+                    call.last_error = None
 
         return retrying
 
@@ -174,14 +175,15 @@ class Retry(Stage):
                     call.attempt += 1
                     call.reached = False
             finally:
-                call.last_error = None
+                if call.deadline is None:
+                    call.last_error = None
 
         return retrying
 
     def _after_error(self, call: Call, course: _Course, error: Exception) -> float | None:
         """Seconds to pause before the next attempt; None: there is none."""
         if self._handling.ignores(error):
-            call.ignored = error
+            call.ignored = id(error)
             return None
         if not self._minds(call, course, error):
             return None
@@ -222,10 +224,11 @@ class Retry(Stage):
         pause = self._pause(call, course, error, result)
         course.pause = pause
         course.slept += pause
-        self._wiring.tell(Retrying, call, error=error, delay=pause)
-        if call.deadline is not None and call.deadline <= self._wiring.clock.monotonic():
-            call.last_error = error
-            raise Expired
+        left = inf if call.deadline is None else call.deadline - self._wiring.clock.monotonic()
+        if left <= 0.0:
+            raise Expired from error
+        if pause < left:
+            self._wiring.tell(Retrying, call, error=error, delay=pause)
         return pause
 
     def _spent(self, call: Call, course: _Course, error: Exception | None, result: Any) -> str | None:
@@ -242,6 +245,7 @@ class Retry(Stage):
     def _pause(self, call: Call, course: _Course, error: Exception | None, result: Any) -> float:
         """How long to wait for the next attempt."""
         if call.open_circuit:
+            call.open_circuit = False
             return 0.0
         pause = self._asked(call.attempt, result if error is None else error)
         if pause is None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextvars import Token
 from dataclasses import dataclass
 from typing import Any
 
 from .. import _async, _blocking
 from .._call import Call
-from .._outcome import Expired
+from .._outcome import Crowded, Expired
 from .._settings import require, seconds
 from .._typing import Duration
 from .._wiring import Wiring
-from ..context import _deadline
+from ..clock import Clock
+from ..context import deadline_around
 from ..errors import RejectedError, ResilienceTimeoutError
 from ..events import BulkheadRejected, TimedOut
 from .base import AsyncHandler, Handler, Stage
@@ -56,63 +56,62 @@ class Timeout(Stage):
         self._clock = wiring.clock
         self._seconds = seconds(config.seconds)
         self._per_attempt = config.per_attempt
-        self._pool_size = config.pool_size or ABANDONED
-        self._strays = _blocking.Strays()
+        self._strays = _blocking.Strays(config.pool_size or ABANDONED)
         self.call_limit = None if config.per_attempt else self._seconds
 
     def wrap(self, inner: Handler) -> Handler:
         """Run *inner* for as long as it may."""
-        begin, end, expired = self._begin, self._end, self._expired
-        clock, strays, within = self._clock, self._strays, _blocking.within
+        begin, expired, crowded, whole = self._begin, self._expired, self._crowded, not self._per_attempt
+        clock, strays, within, bounds = self._clock, self._strays, _blocking.within, deadline_around
 
         def timed(call: Call) -> Any:
-            left, outer = begin(call)
+            around = bounds.get()
             try:
+                left = begin(call, around)
                 return within(clock, left, inner, call, strays)
-            except Expired:
-                raise expired(call) from call.last_error
+            except Expired as signal:
+                raise expired(call) from call.last_error if signal.__cause__ is None else signal.__cause__
+            except Crowded as signal:
+                raise crowded(call, signal) from signal.__cause__
             finally:
-                end(outer)
+                if whole:
+                    call.deadline = call.last_error = None
+                bounds.set(around)
 
         return timed
 
     def wrap_async(self, inner: AsyncHandler) -> AsyncHandler:
         """Run *inner* for as long as it may."""
-        begin, end, expired = self._begin, self._end, self._expired
-        clock, strays, within = self._clock, self._strays, _async.within
+        begin, expired, crowded, whole = self._begin, self._expired, self._crowded, not self._per_attempt
+        clock, strays, within, bounds = self._clock, self._strays, _async.within, deadline_around
 
         async def timed(call: Call) -> Any:
-            left, outer = begin(call)
+            around = bounds.get()
             try:
+                left = begin(call, around)
                 return await within(clock, left, inner, call, strays)
-            except Expired:
-                raise expired(call) from call.last_error
+            except Expired as signal:
+                raise expired(call) from call.last_error if signal.__cause__ is None else signal.__cause__
+            except Crowded as signal:
+                raise crowded(call, signal) from signal.__cause__
             finally:
-                end(outer)
+                if whole:
+                    call.deadline = call.last_error = None
+                bounds.set(around)
 
         return timed
 
-    def _begin(self, call: Call) -> tuple[float, Token[Any]]:
+    def _begin(self, call: Call, around: tuple[float, Clock] | None) -> float:
         """Set the deadline, for ourselves and for `remaining()`; return the seconds left until then."""
-        if self._strays.count >= self._pool_size:
-            self._wiring.tell(BulkheadRejected, call, stage="timeout")
-            raise RejectedError(call.name, reason=f"{self._strays.count} calls past their limit still run")
         now = self._clock.monotonic()
         deadline = now + self._seconds
         if not self._per_attempt:
             deadline = call.deadline = deadline if call.deadline is None else call.deadline
             if deadline <= now:
-                raise self._expired(call)
-        around = _deadline.get()
-        nearest = deadline if around is None or around[1] is not self._clock else min(deadline, around[0])
-        return deadline - now, _deadline.set((nearest, self._clock))
-
-    def _end(self, outer: Token[Any]) -> None:
-        """Whoever bounds us is in force again."""
-        try:
-            _deadline.reset(outer)
-        except ValueError:  # an abandoned coroutine is closed in another context: nothing of ours is set there
-            return
+                raise Expired
+        nearer = around is not None and around[1] is self._clock and around[0] < deadline
+        deadline_around.set(around if nearer else (deadline, self._clock))
+        return deadline - now
 
     def _expired(self, call: Call) -> ResilienceTimeoutError:
         self._wiring.tell(TimedOut, call, seconds=self._seconds, per_attempt=self._per_attempt)
@@ -120,6 +119,10 @@ class Timeout(Stage):
         message = f"{call.name}: the {what} took longer than {self._seconds:g} s"
         return ResilienceTimeoutError(message, name=call.name, seconds=self._seconds)
 
+    def _crowded(self, call: Call, signal: Crowded) -> RejectedError:
+        self._wiring.tell(BulkheadRejected, call, stage="timeout")
+        return RejectedError(call.name, None, call.last_error, str(signal))
+
     def health(self) -> dict[str, Any]:
         """Abandoned calls that still run, and how many may."""
-        return {"abandoned": self._strays.count, "pool_size": self._pool_size}
+        return {"abandoned": self._strays.count, "pool_size": self._strays.limit}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import functools
@@ -113,8 +113,8 @@ def test_defaults_that_are_mutable_count_by_content():
         ((), ""),
         (1j, 1),
         (
-            datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC),
-            datetime.datetime(2026, 1, 1, 13, tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
+            dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC),
+            dt.datetime(2026, 1, 1, 13, tzinfo=dt.timezone(dt.timedelta(hours=1))),
         ),
     ],
 )
@@ -135,7 +135,7 @@ def test_equal_is_not_enough(one, other):
         lambda: collections.defaultdict(list, a=[1]),
         lambda: collections.Counter("abca"),
         lambda: bytearray(b"xyz"),
-        lambda: datetime.datetime(2026, 1, 2),  # noqa: DTZ001
+        lambda: dt.datetime(2026, 1, 2),  # noqa: DTZ001
         lambda: decimal.Decimal("1.5"),
         lambda: float("inf"),
         lambda: "x" * 10_000,
