@@ -14,6 +14,9 @@ from .._outcome import Outcome
 leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
 """The flight that was begun last around us. It stays there when it is over."""
 
+NO_KEYWORDS: dict[str, Any] = {}
+"""The keyword arguments of a flight that is over."""
+
 
 class Graph:
     """Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
@@ -46,7 +49,7 @@ class Flight(Call):
     home: Any = None
     """The event loop it lives in; None: a thread, or trio."""
     over: bool = False
-    """It has landed, or failed."""
+    """It has landed, or failed, and holds on to no argument."""
     late: bool = False
     """Its deadline passed while it waited."""
     reason: str = "cold"
@@ -100,11 +103,6 @@ class Flight(Call):
             each.leader = self
         self.leader = None
         self.wake()
-
-    def finish(self) -> None:
-        """It is over: hold on to nothing."""
-        self.over = True
-        self.args, self.kwargs = (), {}
 
     def withdraw(self) -> None:
         """Wait no longer."""

@@ -16,7 +16,7 @@ from .. import _async, _blocking
 from .._forks import renew_in_child
 from .._outcome import Error, Outcome, Value
 from ..clock import Clock
-from .flight import Flight, leading
+from .flight import NO_KEYWORDS, Flight, leading
 from .keys import UNKEYED
 from .shelf import Row, Shelf
 
@@ -171,7 +171,7 @@ class Flights:
                 if flight.storable and not once:
                     self.shelf.put(key, value, self._now() + self._life if self._life else inf)
                 del self._flying[key]
-        flight.finish()
+        flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         if flight.followers:
             self._deliver(flight, None if once else Value(value))
 
@@ -186,7 +186,7 @@ class Flights:
 
     def end(self, key: Hashable, flight: Flight) -> None:
         """The call is over, whatever became of it: leave nothing behind, and nobody waiting in vain."""
-        flight.finish()
+        flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         with self.lock:
             if flight.leader is not None:
                 flight.withdraw()
