@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
-from datetime import timedelta
-from sys import maxsize
 from typing import Any
 
 from ._typing import Duration
@@ -25,8 +24,9 @@ def seconds(value: Duration) -> float:
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _number(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
+    datetime: Any = sys.modules.get("datetime")
+    if datetime is not None and isinstance(value, datetime.timedelta):
+        return float(value.total_seconds())
     if not isinstance(value, str):
         raise TypeError(f"must be a number of seconds, a timedelta or text such as '5m', got {value!r}")
     text = value.replace(" ", "").lower()
@@ -67,11 +67,11 @@ def require(
     if not duration and (isinstance(value, bool) or not isinstance(value, int if whole else (int, float))):
         raise _refuse(config, field, "a whole number" if whole else "a number", value, TypeError)
     try:
-        value = seconds(value) if duration else value if whole and value <= maxsize else _number(value)
+        value = seconds(value) if duration else value if whole and value <= sys.maxsize else _number(value)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{type(config).__name__}: {field} {error}") from None
-    if whole and value > maxsize:
-        raise _refuse(config, field, f"<= {maxsize}", value)
+    if whole and value > sys.maxsize:
+        raise _refuse(config, field, f"<= {sys.maxsize}", value)
     if duration:
         object.__setattr__(config, field, value)
     if math.isnan(value) or (math.isinf(value) and not infinite):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Duration: TypeAlias = float | timedelta | str
+Duration: TypeAlias = "float | timedelta | str"
 ErrorClasses: TypeAlias = type[BaseException] | Sequence[type[BaseException]]
 ErrorPredicate: TypeAlias = Callable[[Exception], bool]
 AnyFunction: TypeAlias = Callable[..., Any]

@@ -98,7 +98,8 @@ class Door:
 
         def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             flight = Flight()
-            flight.name, flight.args, flight.kwargs, flight.followers = name, args, kwargs, ()
+            flight.name, flight.args, flight.kwargs = name, args, kwargs
+            flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
             tally = lifecycle.tally
@@ -135,7 +136,8 @@ class Door:
 
         async def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             flight = Flight()
-            flight.name, flight.args, flight.kwargs, flight.followers = name, args, kwargs, ()
+            flight.name, flight.args, flight.kwargs = name, args, kwargs
+            flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
             tally = lifecycle.tally

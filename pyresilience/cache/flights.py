@@ -167,10 +167,12 @@ class Flights:
         """The leader has *value*: keep it, unless it was invalidated meanwhile, and give it to all who wait."""
         once = type(value) not in _PLAIN and _only_once(value)
         with self.lock:
-            if self._flying.get(key) is flight:
+            flying = self._flying.pop(key, None)
+            if flying is flight:
                 if flight.storable and not once:
                     self.shelf.put(key, value, self._now() + self._life if self._life else inf)
-                del self._flying[key]
+            elif flying is not None:  # it began after ours was fenced
+                self._flying[key] = flying
         flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         if flight.followers:
             self._deliver(flight, None if once else Value(value))

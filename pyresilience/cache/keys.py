@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from datetime import datetime
 from enum import Enum
-from inspect import Parameter, Signature, signature
-from types import MethodType
+from inspect import CO_VARARGS, CO_VARKEYWORDS, Parameter, Signature, isfunction, signature
+from types import CodeType, MethodType
 from typing import Any
 
 from ..errors import CacheKeyError
@@ -42,16 +42,14 @@ class KeyMaker:
         scope: Stands first in every key; None: nothing does.
     """
 
-    __slots__ = ("_bind", "_config", "_lone", "_parameters", "_scope", "bare")
+    __slots__ = ("_bind", "_config", "_function", "_lone", "_names", "_scope", "bare")
 
     def __init__(self, function: Callable[..., Any], config: CacheConfig, scope: Hashable | None) -> None:
+        self._function = function
         self._config = config
         self._scope = scope
-        try:
-            self._parameters = list(signature(function).parameters.values())
-        except (TypeError, ValueError):  # some builtins have none
-            self._parameters = [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
-        simple = len(self._parameters) == 1 and self._parameters[0].kind in _BY_POSITION
+        simple = _takes_one(function)
+        self._names: list[str] = []
         self._lone = simple or config.key is not None
         self.bare = simple and config.key is None and scope is None
         """Whether a call with one exact int or short str as its only argument has that as its key."""
@@ -90,7 +88,7 @@ class KeyMaker:
         except CacheKeyError as error:
             if self._config.on_unhashable == "bypass":
                 return UNKEYED
-            name = "what key= returned" if self._config.key else f"argument {self._parameters[len(frozen)].name!r}"
+            name = "what key= returned" if self._config.key else f"argument {self._names[len(frozen)]!r}"
             raise CacheKeyError(
                 f"{name} cannot be part of a cache key: {error}; give CacheConfig(key=...), "
                 'or on_unhashable="bypass" to call through'
@@ -98,13 +96,31 @@ class KeyMaker:
         return tuple(frozen)
 
     def _bind_first(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Make what binds the arguments, and bind them."""
+        """Make what binds the arguments, at the first call that needs it, and bind them."""
         own = self._config.key
-        self._bind = _binder(self._parameters) if own is None else lambda *args, **kwargs: (own(*args, **kwargs),)
+        if own is not None:
+            self._bind = lambda *args, **kwargs: (own(*args, **kwargs),)
+        else:
+            parameters = _parameters(self._function)
+            self._names = [each.name for each in parameters]
+            self._bind = _binder(parameters)
         return self._bind(*args, **kwargs)
 
 
-_BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Whether it is a plain function of exactly one parameter, which may be given by position."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType) or hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+        return False
+    rest = code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
+    return isfunction(function) and code.co_argcount == 1 and code.co_kwonlyargcount == 0 and not rest
+
+
+def _parameters(function: Callable[..., Any]) -> list[Parameter]:
+    try:
+        return list(signature(function).parameters.values())
+    except (TypeError, ValueError):  # some builtins have none
+        return [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
 
 
 def _binder(parameters: list[Parameter]) -> Callable[..., tuple[Any, ...]]:
@@ -181,7 +197,8 @@ def _freeze_object(value: Any, kind: type) -> Hashable:
     """The stand-in of anything else: by its own equality where it has one, weakly by identity where not."""
     if kind is MethodType:
         return kind, freeze(value.__self__), value.__func__
-    if isinstance(value, datetime):
+    datetime: Any = sys.modules.get("datetime")
+    if datetime is not None and isinstance(value, datetime.datetime):
         return kind, value, value.tzinfo, value.fold
     if kind.__module__ == "decimal":
         return kind, str(value)  # 1.0 and 1.00 are equal, and print differently

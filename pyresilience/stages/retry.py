@@ -142,7 +142,7 @@ class Retry(Stage):
                     call.attempt += 1
                     call.reached = False
             finally:
-                if call.deadline is None:
+                if course is not None and call.deadline is None:
                     call.last_error = None
 
         return retrying
@@ -175,7 +175,7 @@ class Retry(Stage):
                     call.attempt += 1
                     call.reached = False
             finally:
-                if call.deadline is None:
+                if course is not None and call.deadline is None:
                     call.last_error = None
 
         return retrying
