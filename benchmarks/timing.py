@@ -49,6 +49,7 @@ class Timed:
         return self._undisturbed(self._turns) / (self._turns * self._copies)
 
     def _fit(self, seconds: float) -> int:
+        self._undisturbed(1)  # what only the first call does, such as an import, is not what calls cost
         turns = 1
         while (took := self._undisturbed(turns)) < seconds * _FEWEST:
             turns *= 2

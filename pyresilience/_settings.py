@@ -6,9 +6,12 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._typing import Duration
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -26,7 +29,7 @@ def seconds(value: Duration) -> float:
         return _number(value)
     datetime: Any = sys.modules.get("datetime")
     if datetime is not None and isinstance(value, datetime.timedelta):
-        return float(value.total_seconds())
+        return cast("timedelta", value).total_seconds()
     if not isinstance(value, str):
         raise TypeError(f"must be a number of seconds, a timedelta or text such as '5m', got {value!r}")
     text = value.replace(" ", "").lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
@@ -22,14 +23,14 @@ class Slot:
 class Slots:
     """At most *limit* slots, made when they are first needed.
 
-    Taking one from the rack and putting it back are one step of a list each and need no lock; the rest does.
+    Taking one from the rack and putting it back are one step of a deque each and need no lock; the rest does.
     """
 
     __slots__ = ("_issued", "limit", "rack")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rack: list[Slot] = []
+        self.rack: deque[Slot] = deque()
         """The slots at hand."""
         self._issued: list[ref[Slot]] = []
 

@@ -132,6 +132,9 @@ class Bulkhead(Stage):
         if self._line:
             return None
         slot = self._slots.take()
+        if slot is None:
+            with self._lock:
+                slot = self._slots.issue()
         if slot is not None and home is not None:
             slot.home = home()
         return slot

@@ -62,7 +62,7 @@ def test_slots_on_the_rack_are_left_alone():
     slot.home = "gone"
     slots.rack.append(slot)
     slots.recover(lambda home: home == "gone")
-    assert slots.rack == [slot]
+    assert list(slots.rack) == [slot]
     assert slot.void is False
 
 
