@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from ._handles import Resilient
 from ._typing import P, R
 from .cache.config import CacheConfig
 from .cache.result_cache import ResultCache
@@ -21,6 +20,9 @@ from .stages.rate_limiter import RateLimiterConfig
 from .stages.retry import Budgeted, RetryConfig
 from .stages.retry_budget import RetryBudget, RetryBudgetConfig
 from .stages.timeout import TimeoutConfig
+
+if TYPE_CHECKING:
+    from ._handles import Resilient
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "cache": (CacheConfig, ResultCache),

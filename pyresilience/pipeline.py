@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from ._call import Call
 from ._functions import check, dress, is_async, name_of
-from ._handles import Resilient
 from ._lifecycle import lifecycle
 from ._report import Report
 from ._typing import P, R
@@ -19,6 +18,9 @@ from .cache.result_cache import ResultCache
 from .clock import Clock
 from .events import ResilienceListener
 from .stages.base import AsyncHandler, Handler, Stage, StageConfig
+
+if TYPE_CHECKING:
+    from ._handles import Resilient
 
 HANDLES = ("circuit_breaker",)
 """Attributes that every decorated function has, None where no stage of its pipeline shows itself there."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._forks import renew_in_child
 from ._functions import check, dress, is_async
-from ._handles import Resilient
 from ._typing import P, R
 from .decorator import ResilienceConfig
 from .events import ResilienceListener
 from .pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from ._handles import Resilient
 
 
 class _Route:
