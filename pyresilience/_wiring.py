@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any
@@ -56,10 +56,8 @@ class Wiring:
         """Make an event of *kind* about *call* and hand it to every listener, in order."""
         if not self.heard:
             return
-        context = resilience_context.get()
         facts.setdefault("attempt", call.attempt)
-        if context is not None:
-            facts["context"] = MappingProxyType(dict(context))
+        facts["context"] = _surroundings()
         event = kind(function_name=call.name, **facts)
         for place, listener in enumerate(self.listeners):
             try:
@@ -81,6 +79,15 @@ class Wiring:
             event.event_type.value,
             exc_info=(type(error), error, error.__traceback__) if _printable(error) else None,
         )
+
+
+def _surroundings() -> Mapping[str, Any] | None:
+    """A read-only copy of what `resilience_context` holds; None if that is nothing, or no mapping."""
+    context = resilience_context.get()
+    try:
+        return None if context is None else MappingProxyType(dict(context))
+    except Exception:  # noqa: BLE001 - what a user has put there must not be felt by the call
+        return None
 
 
 def _printable(error: Exception) -> bool:

@@ -18,6 +18,7 @@ from pyresilience import (
     resilient,
 )
 from pyresilience import events as catalogue
+from pyresilience.testing import EventRecorder
 
 KINDS = [
     each
@@ -170,3 +171,16 @@ def test_without_listeners_no_event_is_made(colour, monkeypatch):
     colour.call(f, 1)
     colour.call(f, 1)
     assert made == []
+
+
+@pytest.mark.parametrize("odd", ["text", 5, [1, 2]])
+def test_a_context_that_is_no_mapping_is_not_felt_by_the_call(odd):
+    """What a user has put into `resilience_context` by mistake breaks no call; the event goes without."""
+    recorder = EventRecorder()
+    f = resilient(listeners=[recorder])(lambda: 1)
+    token = resilience_context.set(odd)
+    try:
+        assert f() == 1
+    finally:
+        resilience_context.reset(token)
+    assert [event.context for event in recorder] == [None]
