@@ -20,7 +20,7 @@ check: $(VENV)/.check $(VENV)/.docs $(VENV)/.test  ## Format, lint, types, archi
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/python -m mkdocs build --quiet --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
 	$(MAKE) test
 
 format: $(VENV)/.check  ## Put the code into the house's form
@@ -31,7 +31,7 @@ bench: $(BENCH_VENV)/.bench  ## Ratios against peers, measured in one run
 	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.docs  ## The documentation, into site/
-	$(BIN)/python -m mkdocs build --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
 
 serve-docs: $(VENV)/.docs  ## The documentation, at http://127.0.0.1:8000
 	$(BIN)/python -m mkdocs serve

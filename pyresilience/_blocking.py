@@ -38,6 +38,10 @@ def home() -> Callable[[], Any] | None:
     return None
 
 
+vanished: Callable[[Any], bool] | None = None
+"""What tells that the place where a call lives is gone: nothing, see `home`."""
+
+
 class Signal:
     """Wakes the one thread that waits for it; setting it twice is setting it once."""
 

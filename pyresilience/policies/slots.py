@@ -26,13 +26,14 @@ class Slots:
     Taking one from the rack and putting it back are one step of a deque each and need no lock; the rest does.
     """
 
-    __slots__ = ("_issued", "limit", "rack")
+    __slots__ = ("_issued", "_lost", "limit", "rack")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.rack: deque[Slot] = deque()
         """The slots at hand."""
         self._issued: list[ref[Slot]] = []
+        self._lost = False
 
     @property
     def in_use(self) -> int:
@@ -51,14 +52,20 @@ class Slots:
         if len(self._issued) >= self.limit:
             return None
         slot = Slot()
-        self._issued.append(ref(slot))
+        self._issued.append(ref(slot, self._lose))
         return slot
 
-    def recover(self, vanished: Callable[[Any], bool]) -> None:
-        """Replace every slot whose holder is no more: interrupted before it could put it back, or *vanished*."""
+    def recover(self, vanished: Callable[[Any], bool] | None) -> None:
+        """Replace every slot whose holder is no more: interrupted before it could put it back, or *vanished*.
+
+        None: no holder lives where it could vanish; then there is nothing to look at while no slot was lost.
+        """
+        if vanished is None and not self._lost:
+            return
+        self._lost = False
         for place, issued in enumerate(self._issued):
             slot = issued()
-            if slot is None or (slot not in self.rack and vanished(slot.home)):
+            if slot is None or (vanished is not None and slot not in self.rack and vanished(slot.home)):
                 self._replace(place, slot)
 
     def renew(self) -> None:
@@ -68,9 +75,13 @@ class Slots:
             if slot is None or slot not in self.rack:
                 self._replace(place, slot)
 
+    def _lose(self, dead: ref[Slot]) -> None:
+        """A slot died in the hands of its holder."""
+        self._lost = True
+
     def _replace(self, place: int, former: Slot | None) -> None:
         if former is not None:
             former.void = True
         fresh = Slot()
-        self._issued[place] = ref(fresh)
+        self._issued[place] = ref(fresh, self._lose)
         self.rack.append(fresh)

@@ -66,6 +66,8 @@ class Bulkhead(Stage):
         self._slots = Slots(config.max_concurrent)
         self._rack = self._slots.rack
         self._line: deque[_Turn] = deque()
+        self._vanished: Callable[[Any], bool] | None = None
+        """What tells that a holder's event loop was closed under it; None: no async function comes here."""
         self._lock = threading.Lock()
         renew_in_child(self)
 
@@ -77,6 +79,7 @@ class Bulkhead(Stage):
 
     def wrap(self, inner: Handler) -> Handler:
         """Take a slot, run, give it back."""
+        self._watch(_blocking.vanished)
         enter, leave, home, wait = self._enter, self._leave, _blocking.home(), self._wait
 
         def held(call: Call) -> Any:
@@ -92,6 +95,7 @@ class Bulkhead(Stage):
 
     def wrap_async(self, inner: AsyncHandler) -> AsyncHandler:
         """Take a slot, run, give it back."""
+        self._watch(_async.vanished)
         enter, leave, home, wait = self._enter, self._leave, _async.home(), self._wait_async
 
         async def held(call: Call) -> Any:
@@ -127,6 +131,10 @@ class Bulkhead(Stage):
         finally:
             self._step_out(turn)
 
+    def _watch(self, vanished: Callable[[Any], bool] | None) -> None:
+        """Look after the holders of this hand as well."""
+        self._vanished = vanished or self._vanished
+
     def _enter(self, home: Callable[[], Any] | None) -> Slot | None:
         """A slot at once; None: get in line. Nobody overtakes those in line."""
         if self._line:
@@ -152,7 +160,7 @@ class Bulkhead(Stage):
         Whoever waits sees to the slots of those who are gone, and to itself if it was forgotten in an interrupt.
         """
         with self._lock:
-            self._slots.recover(_async.vanished)
+            self._slots.recover(self._vanished)
             if turn.slot is None and turn not in self._line:
                 self._line.appendleft(turn)
         self._serve()
