@@ -15,7 +15,10 @@ def check(function: object) -> None:
         TypeError: It is not callable, or a generator function.
     """
     if not callable(function):
-        raise TypeError(f"only a callable can be made resilient, got {function!r}")
+        raise TypeError(
+            f"only a callable can be made resilient, got {function!r}; "
+            "settings are given by keyword, as in @resilient(retry=RetryConfig())"
+        )
     if any(isgeneratorfunction(each) or isasyncgenfunction(each) for each in _bodies(function)):
         raise TypeError(
             f"{name_of(function)} is a generator function: what it yields comes after the call has ended, out of "
