@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -14,4 +14,3 @@ R = TypeVar("R")
 Duration: TypeAlias = "float | timedelta | str"
 ErrorClasses: TypeAlias = type[BaseException] | Sequence[type[BaseException]]
 ErrorPredicate: TypeAlias = Callable[[Exception], bool]
-AnyFunction: TypeAlias = Callable[..., Any]
