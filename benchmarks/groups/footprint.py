@@ -6,7 +6,9 @@ import gc
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 
 from ..caches import CACHEBOX, CACHETOOLS, CACHETOOLS_BY_HAND, FUNCTOOLS, RESILIENT
 from ..contest import NAMESAKE, OURS, Contestant, Group, Row, Sample, Wrap, entrants, ours_and_namesake
@@ -17,7 +19,8 @@ from ..timing import Timed, timed
 MEMORY = "memory per entry"
 DECORATING = "decorating a function, cache"
 DECORATING_ALL = "decorating a function, cache and six stages"
-IMPORTING = "import"
+IMPORTING = "import, the statement"
+STARTING = "import, the whole process"
 
 _ENTRIES = 10_000
 
@@ -58,10 +61,36 @@ def _importing(module: str) -> Sample:
     return time_import
 
 
+def _starting(module: str) -> Sample:
+    def compare(_: float) -> float:
+        """A fresh process that imports *module*, its end included, less one that does nothing."""
+        return _process(f"import {module}") - _process("pass")
+
+    _process(f"import {module}")  # so that it is compiled
+    return compare
+
+
+def _process(code: str) -> float:
+    began = perf_counter()
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+    return perf_counter() - began
+
+
+def _import_row(name: str, measure: Callable[[str], Sample]) -> Row:
+    contestants = (
+        Contestant(OURS, partial(measure, "pyresilience"), "ours"),
+        Contestant(NAMESAKE, partial(measure, "pyresilience"), "namesake"),
+        Contestant("asyncio", partial(measure, "asyncio")),
+        Contestant("tenacity", partial(measure, "tenacity")),
+    )
+    return Row(name, "seconds", contestants, rounds=5)
+
+
 GROUP = Group(
     "Footprint",
     "Memory: 10 000 entries with int keys and None values, as tracemalloc sees it (not cachebox, which allocates "
-    "outside Python). Import: the import statement in a fresh process; asyncio is there to compare.",
+    "outside Python). Import: the import statement in a fresh process, and the whole of such a process less one that "
+    "imports nothing; asyncio is there to compare.",
     (
         Row(
             MEMORY,
@@ -75,16 +104,7 @@ GROUP = Group(
             "seconds",
             entrants(ours_and_namesake(resilient_with(*STAGES, cache=True)), _decorating),
         ),
-        Row(
-            IMPORTING,
-            "seconds",
-            (
-                Contestant(OURS, partial(_importing, "pyresilience"), "ours"),
-                Contestant(NAMESAKE, partial(_importing, "pyresilience"), "namesake"),
-                Contestant("asyncio", partial(_importing, "asyncio")),
-                Contestant("tenacity", partial(_importing, "tenacity")),
-            ),
-            rounds=5,
-        ),
+        _import_row(IMPORTING, _importing),
+        _import_row(STARTING, _starting),
     ),
 )
