@@ -1,5 +1,7 @@
 """A result cache and a resilience pipeline around any callable, sync or async."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._lifecycle import shutdown
 from .cache.config import CacheConfig
 from .cache.result_cache import ResultCache
@@ -30,11 +32,15 @@ from .stages.retry import RetryConfig
 from .stages.retry_budget import RetryBudget, RetryBudgetConfig
 from .stages.timeout import TimeoutConfig
 
+if TYPE_CHECKING:
+    from .metrics import CacheMetrics, MetricsContext, MetricsExporter, MetricSnapshot, PipelineMetrics
+
 __all__ = [
     "BulkheadConfig",
     "BulkheadFullError",
     "CacheConfig",
     "CacheKeyError",
+    "CacheMetrics",
     "CircuitBreaker",
     "CircuitBreakerConfig",
     "CircuitOpenError",
@@ -42,8 +48,12 @@ __all__ = [
     "EventType",
     "FallbackConfig",
     "JsonEventLogger",
+    "MetricSnapshot",
     "MetricsCollector",
+    "MetricsContext",
+    "MetricsExporter",
     "Pipeline",
+    "PipelineMetrics",
     "RateLimitExceededError",
     "RateLimiterConfig",
     "RejectedError",
@@ -69,3 +79,12 @@ __all__ = [
     "shutdown",
     "strict_policy",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The metrics, loaded when they are asked for: who does not measure pays nothing for it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import metrics
+
+    return getattr(metrics, name)

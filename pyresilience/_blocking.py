@@ -263,3 +263,13 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
         return outcome.unwrap()
     finally:
         del outcome
+
+
+Thread = threading.Thread
+
+
+def in_background(function: Callable[[], object], name: str) -> Thread:
+    """Run *function* in a daemon thread of its own, from now on."""
+    thread = Thread(target=function, name=name, daemon=True)
+    thread.start()
+    return thread

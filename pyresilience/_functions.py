@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from inspect import CO_COROUTINE, isasyncgenfunction, iscoroutinefunction, isfunction, isgeneratorfunction
-from typing import Any
+from typing import Any, Self
 
 
 def check(function: object) -> None:
@@ -46,6 +46,28 @@ def name_of(function: Any) -> str:
         function = function.func
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return str(name).rpartition("<locals>.")[2]
+
+
+class FunctionName(str):
+    """The name of a function in events and errors; *label*, which adds the module, is its name in metrics."""
+
+    __slots__ = ("label",)
+
+    label: str
+
+    def __new__(cls, name: str, label: str) -> Self:
+        self = super().__new__(cls, name)
+        self.label = label
+        return self
+
+
+def label_of(function: Any) -> str:
+    """The module and the name, whatever name its events bear: what tells functions apart in metrics."""
+    body = function
+    while isinstance(body, partial):
+        body = body.func
+    module = getattr(body, "__module__", None) or type(body).__module__
+    return f"{module}.{name_of(function)}"
 
 
 def dress(wrapper: Callable[..., Any], function: Callable[..., Any]) -> None:

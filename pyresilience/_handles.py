@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
 from ._typing import P, R
 
 if TYPE_CHECKING:
     from .cache.control import CacheControl, CacheInfo
+    from .metrics.cache_metrics import CacheMetrics
     from .pipeline import Pipeline
     from .stages.circuit_breaker import CircuitBreaker
 
@@ -28,8 +29,8 @@ class _Handles(Protocol):
     __doc__: str | None
     circuit_breaker: CircuitBreaker | None
     """Its circuit breaker; None without one."""
-    metrics: Any
-    """Its cache metrics; None without them."""
+    metrics: CacheMetrics | None
+    """The metrics of its cache; None without `enable_metrics`."""
     pipeline: Pipeline
     """The pipeline it was decorated with."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +12,7 @@ from ._call import Call
 from ._log import log
 from .clock import Clock, SystemClock
 from .context import resilience_context
-from .events import ResilienceEvent, ResilienceListener
+from .events import EventType, ResilienceEvent, ResilienceListener
 
 
 def _roll() -> float:
@@ -31,7 +32,7 @@ def _checked(listener: object) -> ResilienceListener:
 class Wiring:
     """The surroundings of one pipeline, shared by its stages."""
 
-    __slots__ = ("_muttered", "clock", "die", "heard", "listener_errors", "listeners")
+    __slots__ = ("_audiences", "_muttered", "clock", "die", "heard", "listener_errors", "listeners")
 
     def __init__(
         self,
@@ -50,16 +51,35 @@ class Wiring:
         """Whether anybody listens; if not, no event is made."""
         self.listener_errors = 0
         """How often a listener has raised."""
+        self._audiences: dict[Callable[..., ResilienceEvent], tuple[tuple[int, ResilienceListener], ...]] = {}
         self._muttered: set[int] = set()
+
+    def add(self, listener: ResilienceListener) -> None:
+        """Let one more listen, before anything is composed."""
+        self.listeners = (*self.listeners, _checked(listener))
+        self.heard = True
+
+    def audience(self, kind: Callable[..., ResilienceEvent]) -> tuple[tuple[int, ResilienceListener], ...]:
+        """Who wants to hear events of *kind*, each with its place: all who do not say by `wants` what they want."""
+        event_type = _type_of(kind)
+        audience = self._audiences[kind] = tuple(
+            (place, listener)
+            for place, listener in enumerate(self.listeners)
+            if event_type is None or event_type in getattr(listener, "wants", (event_type,))
+        )
+        return audience
 
     def tell(self, kind: Callable[..., ResilienceEvent], call: Call, **facts: Any) -> None:
         """Make an event of *kind* about *call* and hand it to every listener, in order."""
-        if not self.heard:
+        audience = self._audiences.get(kind)
+        if audience is None:
+            audience = self.audience(kind)
+        if not audience:
             return
         facts.setdefault("attempt", call.attempt)
         facts["context"] = _surroundings()
         event = kind(function_name=call.name, **facts)
-        for place, listener in enumerate(self.listeners):
+        for place, listener in audience:
             try:
                 listener(event)
             except Exception as error:  # noqa: BLE001 - a listener must not be felt by the call
@@ -79,6 +99,12 @@ class Wiring:
             event.event_type.value,
             exc_info=(type(error), error, error.__traceback__) if _printable(error) else None,
         )
+
+
+def _type_of(kind: Callable[..., ResilienceEvent]) -> EventType | None:
+    """The type of all events of *kind*; None: each says its own."""
+    kinds = [each.default for each in fields(kind) if each.name == "event_type"] if is_dataclass(kind) else []
+    return kinds[0] if kinds and isinstance(kinds[0], EventType) else None
 
 
 def _surroundings() -> Mapping[str, Any] | None:

@@ -195,7 +195,10 @@ class Failed(ResilienceEvent):
 
 
 class ResilienceListener(Protocol):
-    """What may stand in `listeners=`: any callable that takes one event and returns at once."""
+    """What may stand in `listeners=`: any callable that takes one event and returns at once.
+
+    One that has an attribute `wants`, a collection of event types, hears no others, and others cost nothing.
+    """
 
     def __call__(self, event: ResilienceEvent, /) -> object:
         """Take one event. It runs in the caller's thread or task, outside of every lock."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from ._call import Call
-from ._functions import check, dress, is_async, name_of
+from ._functions import FunctionName, check, dress, is_async, label_of, name_of
 from ._lifecycle import lifecycle
 from ._report import Report
 from ._typing import P, R
@@ -21,6 +22,7 @@ from .stages.base import AsyncHandler, Handler, Stage, StageConfig
 
 if TYPE_CHECKING:
     from ._handles import Resilient
+    from .metrics.pipeline_metrics import PipelineMetrics
 
 HANDLES = ("circuit_breaker",)
 """Attributes that every decorated function has, None where no stage of its pipeline shows itself there."""
@@ -54,6 +56,8 @@ class Pipeline:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be text, got {name!r}")
         self._wiring = Wiring(clock, listeners)
+        if _is_measured(cache) and self.metrics is None:
+            self._wiring.add(_pipeline_metrics(self._wiring.clock))
         self._cache = cache
         self._name = name
         self.stages: tuple[Stage, ...] = tuple(config.build(self._wiring) for config in configs)
@@ -63,6 +67,13 @@ class Pipeline:
     def listener_errors(self) -> int:
         """How often a listener has raised."""
         return self._wiring.listener_errors
+
+    @property
+    def metrics(self) -> PipelineMetrics | None:
+        """The listener that counts its runs; None: there is none."""
+        loaded: Any = sys.modules.get(f"{__package__}.metrics.pipeline_metrics")
+        listeners: Sequence[Any] = () if loaded is None else self._wiring.listeners
+        return next((each for each in listeners if isinstance(each, loaded.PipelineMetrics)), None)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -86,12 +97,20 @@ class Pipeline:
         wrapper, handles = self.entrance(function)
         dress(wrapper, function)
         vars(wrapper).update(handles, __wrapped__=function)
+        self.enlist(wrapper)
         return wrapper
+
+    def enlist(self, wrapper: Callable[..., Any]) -> None:
+        """Let the whole process know of a decorated function that has metrics."""
+        if self.metrics is not None:
+            from .metrics.roster import roster
+
+            roster.add(wrapper)
 
     def entrance(self, function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The guarded *function*, and the handles that belong to it."""
         hand = "wrap_async" if is_async(function) else "wrap"
-        name = self._name or name_of(function)
+        name = FunctionName(self._name or name_of(function), label_of(function))
         handler = self._compose(function, hand)
         door = self._door(function, name)
         entrance = _bare_entrance(handler, name, hand) if door is None else getattr(door, hand)(handler)
@@ -122,9 +141,21 @@ class Pipeline:
             "cache": control,
             "cache_info": (lambda: CacheInfo(0, 0, 0, 0)) if control is None else control.info,
             "cache_clear": (lambda: None) if control is None else control.clear,
-            "metrics": None,
+            "metrics": None if door is None else door.metrics,
             "pipeline": self,
         }
+
+
+def _is_measured(cache: CacheConfig | ResultCache | None) -> bool:
+    if isinstance(cache, ResultCache):
+        return cache.metrics is not None
+    return cache is not None and cache.enable_metrics
+
+
+def _pipeline_metrics(clock: Clock) -> PipelineMetrics:
+    from .metrics.pipeline_metrics import PipelineMetrics
+
+    return PipelineMetrics(clock=clock)
 
 
 def _innermost(function: Callable[..., Any]) -> Any:

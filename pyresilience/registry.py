@@ -33,6 +33,7 @@ class _Route:
         """Send the calls there from now on."""
         self.enter = entrance
         vars(self.wrapper).update(handles, __wrapped__=self.function)
+        handles["pipeline"].enlist(self.wrapper)
 
 
 def _routed(route: _Route) -> Callable[..., Any]:

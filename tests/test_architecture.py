@@ -56,7 +56,14 @@ def where(predicate):
     return {room(path) for path in FILES if predicate(path)}
 
 
-PURE = [path for path in FILES if room(path).startswith("policies/") or room(path) == "cache/shelf"]
+MACHINES = {
+    "cache/shelf", "cache/weighed_shelf", "cache/weight",
+    "metrics/counts", "metrics/latencies", "metrics/snapshot", "metrics/windows",
+}  # fmt: skip
+PURE = [path for path in FILES if room(path).startswith("policies/") or room(path) in MACHINES]
+
+AROUND = ("metrics", "http", "contrib", "cli", "exporters", "__main__")
+"""What is built around the core, and loaded when it is asked for."""
 
 
 @pytest.mark.parametrize("path", PURE, ids=room)
@@ -68,7 +75,7 @@ def test_pure_machines_know_no_world(path):
 
 def test_there_are_machines():
     """The rule above looks at something."""
-    assert {"policies/circuit", "policies/ring", "cache/shelf"} <= {room(path) for path in PURE}
+    assert {"policies/circuit", "policies/ring", *MACHINES} <= {room(path) for path in PURE}
 
 
 def test_only_backoff_knows_tenacity():
@@ -119,6 +126,31 @@ def test_listeners_know_events_only():
     for path in (HOUSE / "listeners").glob("*.py"):
         ours = {each.split(".")[1] for each in imports(path) if each.startswith("pyresilience.")}
         assert ours <= {"events", "_forks"}, room(path)
+
+
+def test_the_core_does_not_load_what_is_built_around_it():
+    """Metrics, exporters, HTTP and command line are imported by the core within functions only, if at all."""
+    core = [path for path in FILES if room(path).split("/")[0] not in AROUND]
+    assert {"pipeline", "cache/door", "stages/retry"} <= {room(path) for path in core}
+    for path in core:
+        assert not [name for name in AROUND if knows(path, f"pyresilience.{name}", at_import_time=True)], room(path)
+
+
+def test_exporters_do_not_know_each_other():
+    """One file, one exporter: what two of them need is no exporter."""
+    exporters = {"prometheus", "opentelemetry", "statsd", "cloudwatch", "json_file"}
+    for name in exporters:
+        path = HOUSE / f"metrics/exporters/{name}.py"
+        others = exporters - {name}
+        assert not [each for each in others if knows(path, f"pyresilience.metrics.exporters.{each}")], name
+
+
+def test_metrics_do_not_know_how_they_are_shown():
+    """Counting knows nothing of HTTP, nor of the command line."""
+    core = [path for path in (HOUSE / "metrics").glob("*.py")]
+    assert core
+    for path in core:
+        assert not [name for name in ("http", "contrib", "cli") if knows(path, f"pyresilience.{name}")], room(path)
 
 
 @pytest.mark.parametrize("path", FILES, ids=room)

@@ -15,6 +15,7 @@ ResilienceEvent ResilienceListener ResilienceRegistry resilience_context remaini
 health_check http_policy db_policy queue_policy strict_policy llm_policy shutdown
 ResilienceError RejectedError CircuitOpenError RateLimitExceededError BulkheadFullError ResilienceTimeoutError
 CacheKeyError
+CacheMetrics MetricSnapshot MetricsContext MetricsExporter PipelineMetrics
 """.split()
 
 EVENTS = """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any, Generic, NamedTuple
 
+from .._settings import seconds
 from .._typing import P
 from .door import Door
 from .keys import UNKEYED
@@ -51,6 +52,11 @@ class CacheControl(Generic[P]):
         """The counts: of all functions together where several share the cache."""
         shelf = self._cache.shelf
         return CacheInfo(shelf.hits, shelf.misses, shelf.size, len(shelf.rows))
+
+    @property
+    def ttl(self) -> float:
+        """Seconds an entry is good for; 0: it never expires."""
+        return seconds(self._cache.config.ttl)
 
     @property
     def stats(self) -> dict[str, Any]:

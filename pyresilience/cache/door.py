@@ -12,7 +12,7 @@ from ..events import CacheHit, CacheMissed
 from ..stages.base import AsyncHandler, Handler
 from .flight import Flight
 from .flights import IN_FLIGHT
-from .keys import SHORT, KeyMaker
+from .keys import SHORT, KeyMaker, Scope
 from .result_cache import ResultCache
 from .shelf import Row
 
@@ -41,6 +41,7 @@ class Door:
     ) -> None:
         self.cache = cache
         self.scope = Scope(name) if shared else None
+        self.metrics = cache.metrics_of(self.scope)
         self._name = name
         self._wiring = wiring
         self._limit = limit
@@ -53,19 +54,26 @@ class Door:
         """The synchronous function in front of *handler*."""
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
         find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load(handler)
+        metrics = self.metrics
 
         def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
-            key = first
+            key, asked = first, 0.0
             if rest or kwargs or ((kind := type(first)) is not number and (kind is not text or len(first) > SHORT)):
+                if metrics is not None:
+                    asked = now()
                 key = key_of(_together(first, rest), kwargs)
             row = find(key)
-            if row is None or now() >= row[1]:
-                return load(key, _together(first, rest), kwargs)
+            if row is None or (moment := now()) >= row[1]:
+                return load(key, _together(first, rest), kwargs, asked)
             try:
                 touch(key)
             except KeyError:
                 pass
             shelf.hits += 1
+            if metrics is not None and (metrics.chance is None or metrics.die() < metrics.chance):
+                metrics.hits += 1
+                if moment >= metrics.turn:
+                    metrics.time_hit(asked or moment)
             return row[0]
 
         return cached
@@ -74,32 +82,41 @@ class Door:
         """The asynchronous function in front of *handler*."""
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
         find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load_async(handler)
+        metrics = self.metrics
 
         async def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
-            key = first
+            key, asked = first, 0.0
             if rest or kwargs or ((kind := type(first)) is not number and (kind is not text or len(first) > SHORT)):
+                if metrics is not None:
+                    asked = now()
                 key = key_of(_together(first, rest), kwargs)
             row = find(key)
-            if row is None or now() >= row[1]:
-                return await load(key, _together(first, rest), kwargs)
+            if row is None or (moment := now()) >= row[1]:
+                return await load(key, _together(first, rest), kwargs, asked)
             try:
                 touch(key)
             except KeyError:
                 pass
             shelf.hits += 1
+            if metrics is not None and (metrics.chance is None or metrics.die() < metrics.chance):
+                metrics.hits += 1
+                if moment >= metrics.turn:
+                    metrics.time_hit(asked or moment)
             return row[0]
 
         return cached
 
-    def _load(self, handler: Handler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Any]:
+    def _load(self, handler: Handler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Any]:
         """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit, heard = self.cache.flights, self._name, self._limit, self._wiring.heard
+        flights, name, limit, metrics, now = self.cache.flights, self._name, self._limit, self.metrics, self.cache.now
+        heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
         clock, home, signal = self.cache.clock, _blocking.home(), _blocking.Signal
 
-        def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float) -> Any:
             flight = Flight()
             flight.name, flight.args, flight.kwargs = name, args, kwargs
             flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
+            began = 0.0 if metrics is None else asked or now()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
             tally = lifecycle.tally
@@ -123,21 +140,25 @@ class Door:
                 raise
             finally:
                 tally.running -= 1
+                if metrics is not None:
+                    self._record(flight, began)
             return value
 
         return load
 
     def _load_async(
         self, handler: AsyncHandler
-    ) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]:
+    ) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Awaitable[Any]]:
         """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit, heard = self.cache.flights, self._name, self._limit, self._wiring.heard
+        flights, name, limit, metrics, now = self.cache.flights, self._name, self._limit, self.metrics, self.cache.now
+        heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
         clock, home, signal = self.cache.clock, _async.home(), _async.Signal
 
-        async def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        async def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float) -> Any:
             flight = Flight()
             flight.name, flight.args, flight.kwargs = name, args, kwargs
             flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
+            began = 0.0 if metrics is None else asked or now()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
             tally = lifecycle.tally
@@ -161,6 +182,8 @@ class Door:
                 raise
             finally:
                 tally.running -= 1
+                if metrics is not None:
+                    self._record(flight, began)
             return value
 
         return load
@@ -168,7 +191,7 @@ class Door:
     def _touch(self) -> Callable[[Hashable], None]:
         """What a hit does to its row; and to those who listen, if anybody does."""
         touch = self.cache.shelf.touch
-        if not self._wiring.heard:
+        if not self._wiring.audience(CacheHit):
             return touch
 
         def touch_and_tell(key: Hashable) -> None:
@@ -181,6 +204,18 @@ class Door:
 
         return touch_and_tell
 
+    def _record(self, flight: Flight, began: float) -> None:
+        """A call that was no plain hit is over: say what it met, unless it was interrupted while it waited."""
+        hit = flight.found or flight.late
+        if self.metrics is not None and (hit or flight.leader is None):
+            self.metrics.record_call(
+                began,
+                hit=hit,
+                coalesced=flight.late or flight.leader is not None,
+                stale=not hit and flight.reason == "expired",
+                ran=not hit and (flight.reached or flight.attempt > 1),
+            )
+
     def _begin(self, flight: Flight) -> None:
         """Say that the function runs; unless the time was up while waiting, for the timeout stage to say."""
         if flight.late:
@@ -191,6 +226,7 @@ class Door:
     def _arrive(self, flight: Flight, landed: Row) -> Any:
         """The value or error that another caller has computed."""
         self.cache.shelf.hits += 1
+        flight.found = True
         if self._wiring.heard:
             self._hit(flight, "coalesced" if landed is IN_FLIGHT else "fresh")
         return flight.collect() if landed is IN_FLIGHT else landed[0]
@@ -202,15 +238,3 @@ class Door:
 def _together(first: Any, rest: tuple[Any, ...]) -> tuple[Any, ...]:
     """The positional arguments of a call."""
     return () if first is NOTHING else (first, *rest)
-
-
-class Scope:
-    """What keeps the entries of one function apart from those of others in the same cache."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return f"<scope of {self._name}>"

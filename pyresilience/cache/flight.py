@@ -50,6 +50,8 @@ class Flight(Call):
     """The event loop it lives in; None: a thread, or trio."""
     over: bool = False
     """It has landed, or failed, and holds on to no argument."""
+    found: bool = False
+    """It was answered by a row, or by another flight."""
     late: bool = False
     """Its deadline passed while it waited."""
     reason: str = "cold"

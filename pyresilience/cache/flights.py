@@ -116,7 +116,7 @@ class Flights:
                 fresh = True
             else:
                 if self.shelf.rows.get(key) is row:
-                    self.shelf.drop(key)
+                    self.shelf.drop(key, "expired")
                 flight.reason = "expired"
                 fresh = False
         if fresh and flight.followers:
@@ -166,11 +166,13 @@ class Flights:
     def land(self, key: Hashable, flight: Flight, value: Any) -> None:
         """The leader has *value*: keep it, unless it was invalidated meanwhile, and give it to all who wait."""
         once = type(value) not in _PLAIN and _only_once(value)
+        weigh = self.shelf.weigh
+        weight = 0 if weigh is None else weigh(value)
         with self.lock:
             flying = self._flying.pop(key, None)
             if flying is flight:
                 if flight.storable and not once:
-                    self.shelf.put(key, value, self._now() + self._life if self._life else inf)
+                    self.shelf.put(key, value, self._now() + self._life if self._life else inf, weight)
             elif flying is not None:  # it began after ours was fenced
                 self._flying[key] = flying
         flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS

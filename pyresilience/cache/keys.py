@@ -230,3 +230,21 @@ def stand_in(value: Any) -> Hashable:
         if type(part) in (tuple, frozenset):
             stack.extend(part)  # type: ignore[arg-type]
     return frozen
+
+
+class Scope:
+    """What keeps the entries of one function apart from those of others in the same cache."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<scope of {self._name}>"
+
+
+def scope_of(key: Hashable) -> Scope | None:
+    """The function that an entry of a shared cache belongs to; None: none of those that share it."""
+    first = key[0] if isinstance(key, tuple) and key else None
+    return first if type(first) is Scope else None

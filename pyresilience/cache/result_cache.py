@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._settings import seconds
 from .._typing import Duration
 from ..clock import Clock, SystemClock
 from .config import CacheConfig
 from .flights import Flights
-from .keys import stand_in
+from .keys import Scope, scope_of, stand_in
 from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from ..metrics.cache_metrics import CacheMetrics
 
 
 class ResultCache:
@@ -23,13 +26,21 @@ class ResultCache:
     Args:
         config: How much is kept, and for how long.
         clock: Where the time is read.
+        metrics: Where all calls are recorded that go through this cache; None: with `enable_metrics`, each function
+            records in metrics of its own, and `get` in those of the cache.
     """
 
-    def __init__(self, config: CacheConfig | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: CacheConfig | None = None, *, clock: Clock | None = None, metrics: CacheMetrics | None = None
+    ) -> None:
         self.config = config or CacheConfig()
         self.clock: Clock = clock or SystemClock()
-        self.shelf = Shelf(self.config.max_size)
-        self._now = self.clock.monotonic
+        measured = metrics is not None or self.config.enable_metrics
+        self.shelf = _weighed_shelf(self.config.max_size) if measured else Shelf(self.config.max_size)
+        self._given = metrics
+        self.metrics = self._measured(metrics) if measured else None
+        """What it records in; None: nothing."""
+        self.now = self.clock.monotonic
         self._ttl = seconds(self.config.ttl)
         self.flights = Flights(self.shelf, self._ttl, self.clock)
 
@@ -44,7 +55,11 @@ class ResultCache:
 
     def get(self, key: Hashable, default: Any = None) -> Any:
         """The value kept under *key*, or *default*."""
-        row = self.shelf.read(key, self._now())
+        began = self.now()
+        row = self.shelf.read(key, began)
+        if self.metrics is not None:
+            stale = row is None and key in self.shelf.rows
+            self.metrics.record_call(began, hit=row is not None, coalesced=False, stale=stale, ran=False)
         return default if row is None else row[0]
 
     def put(self, key: Hashable, value: Any, ttl: Duration | None = None) -> None:
@@ -56,32 +71,51 @@ class ResultCache:
         life = self._ttl if ttl is None else seconds(ttl)
         if not life >= 0:
             raise ValueError(f"ttl must be >= 0, got {ttl!r}")
+        weigh = self.shelf.weigh
+        weight = 0 if weigh is None else weigh(value)
         with self.flights.lock:
             self.flights.fence(key)
-            self.shelf.drop(key)
-            self.shelf.put(key, value, self._now() + life if life else inf)
+            self.shelf.drop(key, "replaced")
+            self.shelf.put(key, value, self.now() + life if life else inf, weight)
 
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
         with self.flights.lock:
             flying = self.flights.fence(key)
-            found = self.shelf.drop(key)
+            found = self.shelf.drop(key, "invalidated")
             if found or flying:
                 self.flights.remember_invalidated(key)
             return found
 
-    def clear(self, scope: Hashable = None) -> None:
+    def clear(self, scope: Scope | None = None) -> None:
         """Forget everything, the counts too, and keep nothing of what is being computed now.
 
         With *scope*: the entries of the one function of that scope, in a cache that several share.
         """
         with self.flights.lock:
-            self.flights.fence_all(lambda key: scope in (None, _scope(key)))
+            self.flights.fence_all(lambda key: scope in (None, scope_of(key)))
             if scope is None:
                 self.shelf.clear()
                 return
-            for key in [key for key in self.shelf.rows if _scope(key) is scope]:
-                self.shelf.drop(key)
+            for key in [key for key in self.shelf.rows if scope_of(key) is scope]:
+                self.shelf.drop(key, "invalidated")
+
+    def metrics_of(self, scope: Scope | None) -> CacheMetrics | None:
+        """Where the calls of one function are recorded; *scope*: hers in a cache that several share."""
+        if scope is None or self._given is not None or not self.config.enable_metrics:
+            return self.metrics
+        return self._measured(None, scope)
+
+    def _measured(self, metrics: CacheMetrics | None, scope: Scope | None = None) -> CacheMetrics:
+        """The given metrics, or new ones, told what we hold."""
+        from ..metrics.cache_metrics import CacheMetrics
+
+        if metrics is None:
+            metrics = CacheMetrics(self.config.metrics_sampling_rate, clock=self.clock)
+        elif not isinstance(metrics, CacheMetrics):
+            raise TypeError(f"metrics must be a CacheMetrics, got {metrics!r}")
+        metrics.watch(self.shelf.holdings(scope))
+        return metrics
 
     @property
     def size(self) -> int:
@@ -100,7 +134,7 @@ class ResultCache:
 
     def __contains__(self, key: Hashable) -> bool:
         row = self.shelf.rows.get(key)
-        return row is not None and self._now() < row[1]
+        return row is not None and self.now() < row[1]
 
     def __bool__(self) -> bool:
         """A cache is a cache even when it is empty."""
@@ -110,6 +144,7 @@ class ResultCache:
         return f"ResultCache({self.config}, size={self.size})"
 
 
-def _scope(key: Hashable) -> Hashable:
-    """The function that an entry of a shared cache belongs to."""
-    return key[0] if isinstance(key, tuple) and key else None
+def _weighed_shelf(size: int) -> Shelf:
+    from .weighed_shelf import WeighedShelf
+
+    return WeighedShelf(size)

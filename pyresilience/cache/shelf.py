@@ -6,18 +6,21 @@ Reading is a plain look into `rows`, and `touch` for what was found; whoever wri
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-Row: TypeAlias = tuple[Any, float]
-"""A value, and the time it is good until."""
+Row: TypeAlias = tuple[Any, ...]
+"""A value, the time it is good until, and where it matters its weight."""
+
+Cause: TypeAlias = Literal["size", "expired", "invalidated", "replaced"]
+"""Why a row leaves: no room, its time is over, somebody asked for it, or another takes its place."""
 
 
 class Shelf:
     """At most *size* rows; the least recently used one goes first."""
 
-    __slots__ = ("hits", "misses", "rows", "size", "touch")
+    __slots__ = ("hits", "misses", "rows", "size", "touch", "weigh")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -26,8 +29,10 @@ class Shelf:
         self.rows: OrderedDict[Hashable, Row] = OrderedDict()
         self.touch = self.rows.move_to_end
         """Make a row the most recently used one; KeyError: it has just been dropped."""
+        self.weigh: Callable[[Any], int] | None = None
+        """Tells how heavy a value is, before it is put; None: nobody wants to know."""
 
-    def put(self, key: Hashable, value: Any, until: float) -> None:
+    def put(self, key: Hashable, value: Any, until: float, weight: int = 0) -> None:
         """Keep *value* until then under a *key* that is not there, as the most recently used."""
         rows = self.rows
         rows[key] = value, until
@@ -45,9 +50,13 @@ class Shelf:
         self.hits += 1
         return row
 
-    def drop(self, key: Hashable) -> bool:
+    def drop(self, key: Hashable, cause: Cause) -> bool:
         """Forget *key*; False: it was not there."""
         return self.rows.pop(key, None) is not None
+
+    def holdings(self, scope: Hashable | None) -> Any:
+        """What it holds of the function of *scope*, or of all; None: it does not keep account."""
+        return None
 
     def clear(self) -> None:
         """Forget everything, the counts too."""

@@ -18,6 +18,7 @@ from ..errors import CircuitOpenError
 from ..events import CircuitClosed, CircuitHalfOpened, CircuitOpened, CircuitRejected, SlowCall
 from ..policies.circuit import Circuit, CircuitRules, CircuitState, Permit, Probe
 from ..policies.handling import Handling
+from ..policies.turns import Turns
 from .base import Stage
 from .gate import Gate
 
@@ -127,6 +128,7 @@ class CircuitBreaker(Gate):
         self._circuit = Circuit(self._config.rules(), _async.vanished)
         self._last_error: BaseException | None = None
         self._lent: deque[tuple[Permit, float]] = deque()
+        self.turns = Turns()
         self._lock = threading.Lock()
         renew_in_child(self)
 
@@ -203,6 +205,7 @@ class CircuitBreaker(Gate):
     def _tell(self, call: Call, before: CircuitState, after: CircuitState, error: BaseException | None) -> None:
         if before is after:
             return
+        self.turns.record(after, self._clock.monotonic())
         if after is CircuitState.OPEN:
             retry_after = self._circuit.retry_after(self._clock.monotonic())
             self._wiring.tell(CircuitOpened, call, error=error, retry_after=retry_after)
@@ -281,7 +284,11 @@ class CircuitBreaker(Gate):
         if isinstance(former, CircuitBreaker):
             with former._lock, self._lock:
                 self._circuit.adopt(former._circuit)
-                self._last_error = former._last_error
+                self._last_error, self.turns = former._last_error, former.turns
+
+    def ages(self) -> list[tuple[float, CircuitState]]:
+        """How many seconds ago it became what, the oldest first; the latest transitions only."""
+        return self.turns.ages(self._clock.monotonic())
 
     def health(self) -> dict[str, Any]:
         """State and failures, for `health_check`."""

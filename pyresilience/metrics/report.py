@@ -1,0 +1,92 @@
+"""What `/stats.json` says: for the page, the terminal, and whoever else reads JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any
+
+from .latencies import Latencies
+from .pipeline_metrics import OUTCOMES, STAGES, RunSnapshot
+from .snapshot import MetricSnapshot
+from .state import State, add_histories, add_up
+from .windows import SLICES
+
+
+def report(states: Iterable[State], window: float | None = None) -> dict[str, Any]:
+    """All that the (detailed) states say, ready for JSON.
+
+    Args:
+        states: What is known of each function.
+        window: Counts and durations of the last so many seconds; None: since the start.
+
+    Raises:
+        ValueError: There is no such window.
+    """
+    states, now = add_up(states), time.time()
+    windows = sorted({each for state in states for each in state.recent})
+    if window is not None and window not in windows:
+        raise ValueError(f"window must be one of {', '.join(f'{each:g}' for each in windows)} s, got {window!r}")
+    shown = states if window is None else [state.within(window) for state in states]
+    return {
+        "timestamp": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "now": now,
+        "window": window,
+        "windows": windows,
+        "functions": [_function(state) for state in shown],
+        "history": {f"{each:g}": _history(states, each, now) for each in windows},
+    }
+
+
+def _function(state: State) -> dict[str, Any]:
+    return {
+        "function": state.function,
+        "cache": state.cache and _cache(state.cache, state.ttl),
+        "runs": state.runs and _runs(state.runs),
+        "circuit": state.circuit and {"state": state.circuit.state, "history": list(state.circuit.turns)},
+        "listener_errors": state.listener_errors,
+    }
+
+
+def _cache(cache: MetricSnapshot, ttl: float | None) -> dict[str, Any]:
+    return {
+        "calls": cache.total_calls,
+        "hits": cache.hits,
+        "fresh_hits": cache.hits - cache.coalesced,
+        "coalesced": cache.coalesced,
+        "stale_hits": cache.stale_hits,
+        "misses": cache.misses,
+        "recalculations": cache.recalculations,
+        "wait_timeouts": cache.wait_timeouts,
+        "size_limit_rejections": cache.size_limit_rejections,
+        "hit_ratio": cache.hit_ratio if cache.total_calls else None,
+        "entries": cache.entry_count,
+        "max_entries": cache.max_entries,
+        "bytes": cache.total_size_bytes,
+        "ttl": ttl,
+        "evictions": asdict(cache.evictions),
+        "sampling_rate": cache.sampling_rate,
+        "hit_latency": _quantiles(cache.hit_latency),
+        "load_latency": _quantiles(cache.load_latency),
+    }
+
+
+def _runs(runs: RunSnapshot) -> dict[str, Any]:
+    return {
+        **{name: getattr(runs, name) for name in (*OUTCOMES, "retries", "timeouts", "fallbacks")},
+        "rejections": dict(zip(STAGES, runs.rejections, strict=True)),
+        "latency": _quantiles(runs.latency),
+    }
+
+
+def _quantiles(latency: Latencies) -> dict[str, float | None]:
+    return {"p50": latency.quantile(0.50), "p95": latency.quantile(0.95), "p99": latency.quantile(0.99)}
+
+
+def _history(states: Sequence[State], window: float, now: float) -> dict[str, Any]:
+    counts = [state.history[window] for state in states if window in state.history]
+    series = reduce(add_histories, ({window: each} for each in counts))[window]
+    return {"step": window / SLICES, "end": now, **series}

@@ -1,0 +1,180 @@
+"""All that is known of one function at one moment, in a form that can be added up and sent elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeAlias
+
+from .latencies import BUCKETS, Latencies
+from .pipeline_metrics import STAGES, RunSnapshot
+from .snapshot import Evictions, MetricSnapshot
+
+STATES = ("closed", "half_open", "open")
+"""What a circuit may be, the worst last."""
+
+SERIES = (
+    "hits", "misses", "coalesced", "stale_hits", "wait_timeouts",
+    "success", "failure", "rejected", "fallback", "retries", "timeouts",
+)  # fmt: skip
+"""What the page draws over time."""
+
+Recent: TypeAlias = "dict[float, tuple[MetricSnapshot | None, RunSnapshot | None]]"
+History: TypeAlias = "dict[float, dict[str, list[int]]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A circuit breaker at one moment.
+
+    Args:
+        state: `closed`, `open` or `half_open`.
+        transitions: How often it has become each, in the order of `STATES`.
+        turns: When it became what, in seconds since 1970, the oldest first; the latest only.
+    """
+
+    state: str
+    transitions: tuple[int, ...] = (0,) * len(STATES)
+    turns: tuple[tuple[float, str], ...] = ()
+
+    def __add__(self, other: Circuit) -> Circuit:
+        return Circuit(
+            max(self.state, other.state, key=STATES.index),
+            tuple(map(int.__add__, self.transitions, other.transitions)),
+            tuple(sorted(self.turns + other.turns)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One function at one moment.
+
+    Args:
+        function: Its label: module and qualified name.
+        cache: The metrics of its cache; None: it has none.
+        ttl: Seconds its entries live, 0: for ever; None: unknown.
+        runs: How its runs ended; None: nobody counts.
+        circuit: Its circuit breaker; None: it has none.
+        listener_errors: How often a listener of its pipeline has raised.
+        recent: Per window in seconds, what `cache` and `runs` say of it alone.
+        history: Per window in seconds and name of `SERIES`, the counts of each sixteenth, the oldest first.
+    """
+
+    function: str
+    cache: MetricSnapshot | None = None
+    ttl: float | None = None
+    runs: RunSnapshot | None = None
+    circuit: Circuit | None = None
+    listener_errors: int = 0
+    recent: Recent = field(default_factory=dict)
+    history: History = field(default_factory=dict)
+
+    def __add__(self, other: State) -> State:
+        """Both together: the same function in two processes, or two functions of one label."""
+        return State(
+            function=self.function,
+            cache=_both(self.cache, other.cache, MetricSnapshot.merge),
+            ttl=_both(self.ttl, other.ttl, max),
+            runs=_both(self.runs, other.runs, RunSnapshot.__add__),
+            circuit=_both(self.circuit, other.circuit, Circuit.__add__),
+            listener_errors=self.listener_errors + other.listener_errors,
+            recent={
+                window: (
+                    _both(self.recent[window][0], other.recent[window][0], MetricSnapshot.merge),
+                    _both(self.recent[window][1], other.recent[window][1], RunSnapshot.__add__),
+                )
+                for window in self.recent.keys() & other.recent.keys()
+            },
+            history=add_histories(self.history, other.history),
+        )
+
+    def within(self, window: float) -> State:
+        """The same, of the last *window* seconds; with no counts, if that window was not looked at."""
+        cache, runs = self.recent.get(window, (None, None))
+        return replace(self, cache=cache, runs=runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` takes, made of what JSON knows."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> State:
+        """The state that `to_json` was called of.
+
+        Raises:
+            ValueError: It is none.
+        """
+        try:
+            return cls(
+                function=str(data["function"]),
+                cache=_cache(data["cache"]),
+                ttl=None if data["ttl"] is None else float(data["ttl"]),
+                runs=_runs(data["runs"]),
+                circuit=None if data["circuit"] is None else _circuit(data["circuit"]),
+                listener_errors=int(data["listener_errors"]),
+                recent={
+                    float(window): (_cache(cache), _runs(runs)) for window, (cache, runs) in data["recent"].items()
+                },
+                history=_history(data["history"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"this is no state of a function: {type(error).__name__}: {error}") from None
+
+
+def add_up(states: Iterable[State]) -> list[State]:
+    """One state per label, sorted by it."""
+    found: dict[str, State] = {}
+    for state in states:
+        found[state.function] = found[state.function] + state if state.function in found else state
+    return [found[label] for label in sorted(found)]
+
+
+def add_histories(one: History, other: History) -> History:
+    """The sums of two histories, as far as they have the same windows."""
+    return {
+        window: {name: list(map(int.__add__, one[window][name], other[window][name])) for name in SERIES}
+        for window in one.keys() & other.keys()
+    }
+
+
+def _both(one: Any, other: Any, add: Any) -> Any:
+    if one is None or other is None:
+        return other if one is None else one
+    return add(one, other)
+
+
+def _latencies(data: dict[str, Any]) -> Latencies:
+    counts = tuple(map(int, data["counts"]))
+    if len(counts) != BUCKETS:
+        raise ValueError(f"a histogram has {BUCKETS} counts, got {len(counts)}")
+    return Latencies(counts, float(data["total"]))
+
+
+def _cache(data: dict[str, Any] | None) -> MetricSnapshot | None:
+    if data is None:
+        return None
+    latencies = {name: _latencies(data[name]) for name in ("hit_latency", "load_latency")}
+    return MetricSnapshot(**{**data, **latencies, "evictions": Evictions(**data["evictions"])})
+
+
+def _runs(data: dict[str, Any] | None) -> RunSnapshot | None:
+    if data is None:
+        return None
+    refused = tuple(map(int, data["rejections"]))
+    if len(refused) != len(STAGES):
+        raise ValueError(f"there are {len(STAGES)} kinds of rejections, got {len(refused)}")
+    return RunSnapshot(**{**data, "rejections": refused, "latency": _latencies(data["latency"])})
+
+
+def _circuit(data: dict[str, Any]) -> Circuit:
+    if data["state"] not in STATES:
+        raise ValueError(f"a circuit is one of {', '.join(STATES)}, got {data['state']!r}")
+    turns = tuple((float(when), str(state)) for when, state in data["turns"])
+    return Circuit(data["state"], tuple(map(int, data["transitions"])), turns)
+
+
+def _history(data: dict[str, Any]) -> History:
+    return {
+        float(window): {name: [int(count) for count in series[name]] for name in SERIES}
+        for window, series in data.items()
+    }
