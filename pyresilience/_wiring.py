@@ -65,7 +65,7 @@ class Wiring:
         audience = self._audiences[kind] = tuple(
             (place, listener)
             for place, listener in enumerate(self.listeners)
-            if event_type is None or event_type in getattr(listener, "wants", (event_type,))
+            if event_type is None or _wants(listener, event_type)
         )
         return audience
 
@@ -105,6 +105,12 @@ def _type_of(kind: Callable[..., ResilienceEvent]) -> EventType | None:
     """The type of all events of *kind*; None: each says its own."""
     kinds = [each.default for each in fields(kind) if each.name == "event_type"] if is_dataclass(kind) else []
     return kinds[0] if kinds and isinstance(kinds[0], EventType) else None
+
+
+def _wants(listener: ResilienceListener, event_type: EventType) -> bool:
+    """Whether *listener* is to hear of it; what has no `wants`, or one that is no plain collection, hears all."""
+    wants = getattr(listener, "wants", None)
+    return event_type in wants if isinstance(wants, (frozenset, set, tuple, list)) else True
 
 
 def _surroundings() -> Mapping[str, Any] | None:

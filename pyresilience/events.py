@@ -197,7 +197,7 @@ class Failed(ResilienceEvent):
 class ResilienceListener(Protocol):
     """What may stand in `listeners=`: any callable that takes one event and returns at once.
 
-    One that has an attribute `wants`, a collection of event types, hears no others, and others cost nothing.
+    One that has an attribute `wants`, a set, tuple or list of event types, hears no others, and others cost nothing.
     """
 
     def __call__(self, event: ResilienceEvent, /) -> object:

@@ -8,8 +8,12 @@ from typing_extensions import assert_type
 
 from pyresilience import (
     CacheConfig,
+    CacheMetrics,
     CircuitBreaker,
+    MetricsContext,
+    MetricSnapshot,
     Pipeline,
+    PipelineMetrics,
     ResilienceRegistry,
     ResultCache,
     RetryConfig,
@@ -107,3 +111,11 @@ user("1")  # type: ignore[arg-type]
 resilient(retry=TimeoutConfig())  # type: ignore[call-overload]
 if area.cache is not None:
     area.cache.invalidate("1")  # type: ignore[arg-type]
+
+
+assert_type(area.metrics, CacheMetrics | None)
+if area.metrics is not None:
+    assert_type(area.metrics.get_stats("1m"), MetricSnapshot)
+assert_type(area.pipeline.metrics, PipelineMetrics | None)
+with MetricsContext(None) as recorded:
+    assert_type(recorded, MetricsContext)
