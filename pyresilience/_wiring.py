@@ -62,12 +62,11 @@ class Wiring:
     def audience(self, kind: Callable[..., ResilienceEvent]) -> tuple[tuple[int, ResilienceListener], ...]:
         """Who wants to hear events of *kind*, each with its place: all who do not say by `wants` what they want."""
         event_type = _type_of(kind)
-        audience = self._audiences[kind] = tuple(
-            (place, listener)
-            for place, listener in enumerate(self.listeners)
-            if event_type is None or _wants(listener, event_type)
-        )
-        return audience
+        places = tuple(enumerate(self.listeners))
+        if event_type is None:
+            return places
+        self._audiences[kind] = tuple(each for each in places if _wants(each[1], event_type))
+        return self._audiences[kind]
 
     def tell(self, kind: Callable[..., ResilienceEvent], call: Call, **facts: Any) -> None:
         """Make an event of *kind* about *call* and hand it to every listener, in order."""

@@ -24,6 +24,7 @@ from .counts import (
     MISSES,
     REJECTIONS,
     RUNS,
+    SERIES,
     STALE,
     TIMEOUTS,
     WIDTH,
@@ -226,15 +227,15 @@ class CacheMetrics:
             self._catch_up(self._tally.now())
             return self._snapshot(self._tally.within(window))
 
-    def history(self, window: float) -> list[MetricSnapshot]:
-        """The metrics of each sixteenth of the last *window* seconds, the oldest first.
+    def history(self, window: float) -> dict[str, list[int]]:
+        """Hits, misses and the like in each sixteenth of the last *window* seconds, the oldest first.
 
         Raises:
             ValueError: *window* is longer than the longest of the `window_sizes`.
         """
         with self._tally.lock:
             self._catch_up(self._tally.now())
-            return [self._snapshot(slice_) for slice_ in self._tally.history(window)]
+            return dict(zip(SERIES, self._tally.history(window, list(SERIES.values())), strict=True))
 
     def reset(self) -> None:
         """Begin anew. Entries and bytes stay what they are."""

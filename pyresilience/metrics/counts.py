@@ -12,6 +12,9 @@ HIT_LATENCY = 12
 LOAD_LATENCY = HIT_LATENCY + BUCKETS
 WIDTH = LOAD_LATENCY + BUCKETS
 
+SERIES = {"hits": HITS, "misses": MISSES, "coalesced": COALESCED, "stale_hits": STALE, "wait_timeouts": TIMEOUTS}
+"""What is drawn over time."""
+
 LATENCY = -1
 """Stands for a duration among the facts of a call."""
 

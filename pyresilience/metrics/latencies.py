@@ -47,13 +47,16 @@ class Latencies:
     def quantile(self, share: float) -> float | None:
         """The duration in seconds that this *share* (0..1) of them did not exceed; None: there are none.
 
-        Within a bucket they are taken to lie evenly, so the error is below the bucket's width: a factor of 1.6.
+        Within a bucket they are taken to lie evenly, so the error is below the bucket's width: a factor of 1.6. If all
+        lie in one, it is their mean. What took longer than 100 s counts as 100 s.
         """
         below = list(accumulate(self.counts))
         if not below[-1]:
             return None
         rank = share * below[-1]
         place = next(place for place, reached in enumerate(below) if reached >= rank and self.counts[place])
+        if self.counts[place] == below[-1]:
+            return self.mean
         lower, upper = EDGES[place - 1] if place else 0.0, EDGES[min(place, len(EDGES) - 1)]
         inside = (rank - (below[place] - self.counts[place])) / self.counts[place]
         return min(lower, upper) + max(0.0, upper - lower) * inside

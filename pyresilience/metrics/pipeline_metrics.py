@@ -21,6 +21,9 @@ OUTCOMES = ("success", "failure", "rejected", "fallback")
 STAGES = ("circuit_breaker", "rate_limiter", "bulkhead", "timeout", "other")
 """Who may refuse a call; `other` is a stage of your own."""
 
+SERIES = (*OUTCOMES, "retries", "timeouts")
+"""What is drawn over time, in the order of the totals."""
+
 _COUNTED = {EventType.RETRY: 4, EventType.TIMEOUT: 5, EventType.FALLBACK_USED: 6}
 _REFUSALS = (EventType.CIRCUIT_REJECTED, EventType.RATE_LIMITED, EventType.BULKHEAD_REJECTED)
 _REFUSED = 7
@@ -87,10 +90,11 @@ class PipelineMetrics:
         self._window_sizes = window_sizes
         self._clock = clock
         self._tallies: dict[str, Tally] = {}
-        self.renew()
-        self.window_sizes = tuple(self._tally("").lengths)
+        self._unheard = Tally(_WIDTH, window_sizes, clock=clock)
+        """Stands for a function that was not heard of."""
+        self.window_sizes = tuple(self._unheard.lengths)
         """The windows that can be asked for, in seconds."""
-        self._tallies.clear()
+        self.renew()
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -128,15 +132,19 @@ class PipelineMetrics:
             TypeError: *window* is no duration.
             ValueError: *window* is not above 0, or longer than the longest window.
         """
-        tally = self._tally(function)
+        tally = self._tallies.get(function) or self._unheard
         with tally.lock:
             return _snapshot(tally.within(window))
 
-    def history(self, function: str, window: float) -> list[RunSnapshot]:
-        """The runs in each sixteenth of the last *window* seconds, the oldest first."""
-        tally = self._tally(function)
+    def history(self, function: str, window: float) -> dict[str, list[int]]:
+        """Outcomes, retries and time-outs in each sixteenth of the last *window* seconds, the oldest first.
+
+        Raises:
+            ValueError: *window* is longer than the longest window.
+        """
+        tally = self._tallies.get(function) or self._unheard
         with tally.lock:
-            return [_snapshot(totals) for totals in tally.history(window)]
+            return dict(zip(SERIES, tally.history(window, range(len(SERIES))), strict=True))
 
     def reset(self) -> None:
         """Begin anew."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
+from . import counts, pipeline_metrics
 from .latencies import BUCKETS, Latencies
 from .pipeline_metrics import STAGES, RunSnapshot
 from .snapshot import Evictions, MetricSnapshot
@@ -13,10 +14,7 @@ from .snapshot import Evictions, MetricSnapshot
 STATES = ("closed", "half_open", "open")
 """What a circuit may be, the worst last."""
 
-SERIES = (
-    "hits", "misses", "coalesced", "stale_hits", "wait_timeouts",
-    "success", "failure", "rejected", "fallback", "retries", "timeouts",
-)  # fmt: skip
+SERIES = (*counts.SERIES, *pipeline_metrics.SERIES)
 """What the page draws over time."""
 
 Recent: TypeAlias = "dict[float, tuple[MetricSnapshot | None, RunSnapshot | None]]"

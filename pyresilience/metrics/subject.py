@@ -34,7 +34,7 @@ class Subject:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function: Any = function.__func__ if isinstance(function, MethodType) else function
-        self.label = label_of(self.function)
+        self.label = label_of(getattr(self.function, "__wrapped__", self.function))
         if self.metrics is None and self.runs is None:
             raise ValueError(
                 f"{self.label} has no metrics: decorate it with @resilient(cache=CacheConfig(enable_metrics=True)), "
@@ -93,12 +93,11 @@ def _circuit(breaker: CircuitBreaker | None) -> Circuit | None:
 def _history(
     metrics: CacheMetrics | None, runs: PipelineMetrics | None, label: str, window: float
 ) -> dict[str, list[int]]:
-    slices: dict[str, list[int]] = {name: [0] * SLICES for name in SERIES}
-    for rows in (metrics and metrics.history(window), runs and runs.history(label, window)):
-        for name in SERIES:
-            if rows and hasattr(rows[0], name):
-                slices[name] = [getattr(each, name) for each in rows]
-    return slices
+    return {
+        **{name: [0] * SLICES for name in SERIES},
+        **({} if metrics is None else metrics.history(window)),
+        **({} if runs is None else runs.history(label, window)),
+    }
 
 
 def read(subjects: Iterable[Subject], *, detailed: bool = False) -> list[State]:

@@ -6,6 +6,7 @@ import threading
 from array import array
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 
 from .._forks import renew_in_child
 from .._settings import seconds
@@ -82,12 +83,16 @@ class Tally:
             raise ValueError(f"window must be > 0 seconds, got {window!r}")
         return self._since(length, self.now())
 
-    def history(self, window: float) -> list[Totals]:
-        """What was counted in each slice of the last *window* seconds, the oldest first. The holder locks."""
+    def history(self, window: float, places: Sequence[int]) -> list[list[int]]:
+        """Per place, what was counted in each slice of the last *window* seconds, the oldest first. The holder locks.
+
+        Raises:
+            ValueError: *window* is longer than the longest window.
+        """
         now, step = self.now(), window / SLICES
-        edges = [self._since(step * back, now) for back in range(SLICES, 0, -1)]
-        nothing = array("d", bytes(8 * self._width))
-        return [_difference(one, another) for one, another in zip(edges, [*edges[1:], nothing], strict=True)]
+        edges = [self._windows.before(now, step * back) for back in range(SLICES, 0, -1)]
+        rows = [self.totals if each is None else each for each in edges] + [self.totals]
+        return [[int(later[place] - row[place]) for row, later in pairwise(rows)] for place in places]
 
     def _since(self, length: float, now: float) -> Totals:
         before = self._windows.before(now, length)
