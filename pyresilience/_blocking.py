@@ -127,13 +127,13 @@ class Strays:
     def __init__(self, limit: int) -> None:
         self.count = 0
         self.limit = limit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _all_strays.add(self)
         renew_in_child(self)
 
     def renew(self) -> None:
         """In a forked child no worker runs."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.count = 0
 
     def begin(self, job: _Job) -> bool:

@@ -31,7 +31,7 @@ class Every:
 
     def renew(self) -> None:
         """In a forked child nothing runs; `start()` begins there anew."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stop: threading.Event | None = None
         self._thread: _blocking.Thread | None = None
 

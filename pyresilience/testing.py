@@ -26,7 +26,7 @@ class FakeClock:
         self._now = start
         self._alarms: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.sleeps: list[float] = []
         """How long each sleep was, in order."""
 

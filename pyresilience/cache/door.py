@@ -10,7 +10,7 @@ from .._lifecycle import lifecycle
 from .._wiring import Wiring
 from ..events import CacheHit, CacheMissed
 from ..stages.base import AsyncHandler, Handler
-from .flight import Flight
+from .flight import NO_KEYWORDS, Flight
 from .flights import IN_FLIGHT
 from .keys import SHORT, KeyMaker, Scope
 from .result_cache import ResultCache
@@ -226,7 +226,8 @@ class Door:
     def _arrive(self, flight: Flight, landed: Row) -> Any:
         """The value or error that another caller has computed."""
         self.cache.shelf.hits += 1
-        flight.found = True
+        flight.found = flight.over = True
+        flight.args, flight.kwargs = (), NO_KEYWORDS
         if self._wiring.heard:
             self._hit(flight, "coalesced" if landed is IN_FLIGHT else "fresh")
         return flight.collect() if landed is IN_FLIGHT else landed[0]

@@ -22,12 +22,12 @@ class Graph:
     """Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         renew_in_child(self)
 
     def renew(self) -> None:
         """In a forked child nobody waits."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
 
 _graph = Graph()
@@ -63,21 +63,23 @@ class Flight(Call):
         return self.leader is not None and self.outcome is None
 
     def follow(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
-        """Wait for *leader*; False: it would wait for us."""
+        """Wait for *leader*; False: it would wait for us, or has ended."""
         if self.above is None:
-            self._line_up(leader, signal)
-            return True
+            return self._line_up(leader, signal)
         with _graph.lock:
-            if leader.waits_for(self.above):
-                return False
-            self._line_up(leader, signal)
-            return True
+            return not leader.waits_for(self.above) and self._line_up(leader, signal)
 
-    def _line_up(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> None:
+    def _line_up(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
+        """Stand behind *leader*; False: it has ended meanwhile, which garbage collection may bring about anywhere."""
+        line = [self]
+        if leader.over:
+            return False
         self.signal, self.leader = signal, leader
-        if not leader.followers:
-            leader.followers = []
-        leader.followers.append(self)
+        if leader.followers:
+            leader.followers.append(self)
+        else:
+            leader.followers = line
+        return True
 
     def waits_for(self, other: Flight) -> bool:
         """Whether this flight cannot land before *other*, or one around it, has landed."""

@@ -41,8 +41,8 @@ class Flights:
 
     def __init__(self, shelf: Shelf, life: float, clock: Clock) -> None:
         self.shelf = shelf
-        self.lock = threading.Lock()
-        """Guards the shelf and the flights to it."""
+        self.lock = threading.RLock()
+        """Guards the shelf and the flights to it. Whatever garbage collection or a signal runs may take it again."""
         self._life = life
         self._now = clock.monotonic
         self._flying: dict[Hashable, Flight] = {}
@@ -51,7 +51,7 @@ class Flights:
 
     def renew(self) -> None:
         """In a forked child nobody computes."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._flying.clear()
 
     def board(
@@ -64,6 +64,7 @@ class Flights:
         flight.above = above
         if home is not None:
             flight.home = home()
+        leading.set(flight)  # before others can see it: a signal handler that runs now must not wait for it
         if key is not UNKEYED:
             leader = self._flying.setdefault(key, flight)
             if leader is not flight and self._line_up(key, flight, leader, signal, limit):
@@ -73,7 +74,6 @@ class Flights:
                 return row
             if self._invalidated:
                 self._recall(key, flight)
-        leading.set(flight)
         self.shelf.misses += 1
         return None
 
@@ -94,14 +94,16 @@ class Flights:
 
     def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: float | None) -> bool:
         """Wait for the flight of *key*; False: there is none any more, or it would wait for us."""
+        waker = signal()
         with self.lock:
             leader = self._flying.setdefault(key, flight)
             if leader is flight:
                 return False
-            if _async.vanished(leader.home):
+            if leader.over or _async.vanished(leader.home):
                 self._succeed(key, leader, flight)
                 return False
-            if not flight.follow(leader, signal()):
+            if not flight.follow(leader, waker):
+                self._flying.setdefault(key, flight)
                 return False
             if limit is not None:
                 flight.deadline = self._now() + limit
@@ -156,7 +158,6 @@ class Flights:
         """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""
         if landed is not IN_FLIGHT or flight.outcome is not None:
             return False
-        leading.set(flight)
         if flight.late:
             self.shelf.hits += 1
         else:

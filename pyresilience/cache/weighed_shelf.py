@@ -52,6 +52,8 @@ class WeighedShelf(Shelf):
 
     def put(self, key: Hashable, value: Any, until: float, weight: int = 0) -> None:
         """Keep *value* until then under a *key* that is not there, as the most recently used."""
+        if key in self.rows:
+            self.drop(key, "replaced")
         self.rows[key] = value, until, weight
         self._whole.gain(weight)
         if self._shares and (share := self._shares.get(scope_of(key))):

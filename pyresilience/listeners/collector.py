@@ -26,12 +26,12 @@ class MetricsCollector:
         self._max_latencies = max_latencies
         self._counts: dict[str, Counter[str]] = {}
         self._latencies: dict[str, deque[float]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_in_child(self)
 
     def renew(self) -> None:
         """A forked child has a lock of its own, and goes on counting where its parent was."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __call__(self, event: ResilienceEvent) -> None:
         """Count *event*."""

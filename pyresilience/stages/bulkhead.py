@@ -68,12 +68,12 @@ class Bulkhead(Stage):
         self._line: deque[_Turn] = deque()
         self._vanished: Callable[[Any], bool] | None = None
         """What tells that a holder's event loop was closed under it; None: no async function comes here."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_in_child(self)
 
     def renew(self) -> None:
         """In a forked child nobody is inside or in line."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._line.clear()
         self._slots.renew()
 

@@ -129,12 +129,12 @@ class CircuitBreaker(Gate):
         self._last_error: BaseException | None = None
         self._lent: deque[tuple[Permit, float]] = deque()
         self.turns = Turns()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_in_child(self)
 
     def renew(self) -> None:
         """In a forked child no probe is under way."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._lent.clear()
         self._circuit.recall()
 

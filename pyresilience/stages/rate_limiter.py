@@ -51,12 +51,12 @@ class RateLimiter(Gate):
         super().__init__(wiring)
         self._max_wait = seconds(config.max_wait)
         self._ring = AdmissionRing(calls=config.max_calls, period=seconds(config.period))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_in_child(self)
 
     def renew(self) -> None:
         """A forked child keeps to the same limit, with a lock of its own."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def admit(self, call: Call, home: Callable[[], Any] | None) -> Reservation:
         """Reserve a time to begin, or raise `RateLimitExceededError`."""

@@ -39,12 +39,12 @@ class RetryBudget:
         config = config or RetryBudgetConfig()
         self._clock: Clock = clock or SystemClock()
         self._bucket = TokenBucket(rate=config.refill_rate, capacity=config.max_retries, now=self._clock.monotonic())
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_in_child(self)
 
     def renew(self) -> None:
         """A forked child has a lock of its own."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def acquire(self) -> bool:
         """Pay for one retry; False: the budget is spent."""
