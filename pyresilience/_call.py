@@ -21,6 +21,8 @@ class Call:
     """Which attempt this is, counted from 1."""
     reached: bool = False
     """Whether this attempt got as far as the function; if not, some stage refused it."""
+    ran: bool = False
+    """Whether an earlier attempt got as far as the function."""
     storable: bool = True
     """Whether the result is the function's own, good enough to be kept."""
     reservation: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from inspect import iscoroutinefunction
@@ -32,7 +33,7 @@ def _checked(listener: object) -> ResilienceListener:
 class Wiring:
     """The surroundings of one pipeline, shared by its stages."""
 
-    __slots__ = ("_audiences", "_muttered", "clock", "die", "heard", "listener_errors", "listeners")
+    __slots__ = ("_audiences", "_muttered", "clock", "die", "errors", "heard", "listeners")
 
     def __init__(
         self,
@@ -49,8 +50,8 @@ class Wiring:
         self.listeners = tuple(_checked(listener) for listener in listeners)
         self.heard = bool(self.listeners)
         """Whether anybody listens; if not, no event is made."""
-        self.listener_errors = 0
-        """How often a listener has raised."""
+        self.errors: Counter[str] = Counter()
+        """How often a listener has raised, by the function's label."""
         self._audiences: dict[Callable[..., ResilienceEvent], tuple[tuple[int, ResilienceListener], ...]] = {}
         self._muttered: set[int] = set()
 
@@ -86,7 +87,7 @@ class Wiring:
 
     def _mutter(self, place: int, event: ResilienceEvent, error: Exception) -> None:
         """Count a listener's failure, and log its first."""
-        self.listener_errors += 1
+        self.errors[getattr(event.function_name, "label", event.function_name)] += 1
         if place in self._muttered:
             return
         self._muttered.add(place)

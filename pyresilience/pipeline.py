@@ -66,7 +66,11 @@ class Pipeline:
     @property
     def listener_errors(self) -> int:
         """How often a listener has raised."""
-        return self._wiring.listener_errors
+        return self._wiring.errors.total()
+
+    def listener_errors_of(self, label: str) -> int:
+        """How often a listener has raised on an event of the function of that label."""
+        return self._wiring.errors[label]
 
     @property
     def metrics(self) -> PipelineMetrics | None:

@@ -73,7 +73,7 @@ class Door:
             if metrics is not None and (metrics.chance is None or metrics.die() < metrics.chance):
                 metrics.hits += 1
                 if moment >= metrics.turn:
-                    metrics.time_hit(asked or moment)
+                    metrics.time_hit(moment, now() - (asked or moment))
             return row[0]
 
         return cached
@@ -101,7 +101,7 @@ class Door:
             if metrics is not None and (metrics.chance is None or metrics.die() < metrics.chance):
                 metrics.hits += 1
                 if moment >= metrics.turn:
-                    metrics.time_hit(asked or moment)
+                    metrics.time_hit(moment, now() - (asked or moment))
             return row[0]
 
         return cached
@@ -209,11 +209,11 @@ class Door:
         hit = flight.found or flight.late
         if self.metrics is not None and (hit or flight.leader is None):
             self.metrics.record_call(
-                began,
+                self.cache.now() - began,
                 hit=hit,
                 coalesced=flight.late or flight.leader is not None,
                 stale=not hit and flight.reason == "expired",
-                ran=not hit and (flight.reached or flight.attempt > 1),
+                ran=not hit and (flight.reached or flight.ran),
             )
 
     def _begin(self, flight: Flight) -> None:

@@ -83,8 +83,9 @@ class Flights:
 
     def fence_all(self, among: Callable[[Hashable], bool]) -> None:
         """Keep nothing of what is being computed for the keys *among* which; the holder locks."""
-        for key in [key for key in self._flying if among(key)]:
-            del self._flying[key]
+        for key in [*self._flying]:
+            if among(key):
+                self._flying.pop(key, None)
 
     def remember_invalidated(self, key: Hashable) -> None:
         """Let the next miss of *key* know why; the holder locks."""

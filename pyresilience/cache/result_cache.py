@@ -38,6 +38,7 @@ class ResultCache:
         measured = metrics is not None or self.config.enable_metrics
         self.shelf = _weighed_shelf(self.config.max_size) if measured else Shelf(self.config.max_size)
         self._given = metrics
+        self._observers: list[CacheMetrics] = []
         self.metrics = self._measured(metrics) if measured else None
         """What it records in; None: nothing."""
         self.now = self.clock.monotonic
@@ -59,7 +60,7 @@ class ResultCache:
         row = self.shelf.read(key, began)
         if self.metrics is not None:
             stale = row is None and key in self.shelf.rows
-            self.metrics.record_call(began, hit=row is not None, coalesced=False, stale=stale, ran=False)
+            self.metrics.record_call(self.now() - began, hit=row is not None, coalesced=False, stale=stale, ran=False)
         return default if row is None else row[0]
 
     def put(self, key: Hashable, value: Any, ttl: Duration | None = None) -> None:
@@ -77,6 +78,7 @@ class ResultCache:
             self.flights.fence(key)
             self.shelf.drop(key, "replaced")
             self.shelf.put(key, value, self.now() + life if life else inf, weight)
+        self._notice()
 
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
@@ -85,7 +87,8 @@ class ResultCache:
             found = self.shelf.drop(key, "invalidated")
             if found or flying:
                 self.flights.remember_invalidated(key)
-            return found
+        self._notice()
+        return found
 
     def clear(self, scope: Scope | None = None) -> None:
         """Forget everything, the counts too, and keep nothing of what is being computed now.
@@ -96,9 +99,11 @@ class ResultCache:
             self.flights.fence_all(lambda key: scope in (None, scope_of(key)))
             if scope is None:
                 self.shelf.clear()
-                return
-            for key in [key for key in self.shelf.rows if scope_of(key) is scope]:
-                self.shelf.drop(key, "invalidated")
+            else:
+                for key in [*self.shelf.rows]:  # copied in one step, as hits move rows without the lock
+                    if scope_of(key) is scope:
+                        self.shelf.drop(key, "invalidated")
+        self._notice()
 
     def metrics_of(self, scope: Scope | None) -> CacheMetrics | None:
         """Where the calls of one function are recorded; *scope*: hers in a cache that several share."""
@@ -115,7 +120,13 @@ class ResultCache:
         elif not isinstance(metrics, CacheMetrics):
             raise TypeError(f"metrics must be a CacheMetrics, got {metrics!r}")
         metrics.watch(self.shelf.holdings(scope))
+        self._observers.append(metrics)
         return metrics
+
+    def _notice(self) -> None:
+        """Let the metrics know at once that entries have left."""
+        for metrics in self._observers:
+            metrics.notice()
 
     @property
     def size(self) -> int:

@@ -1,4 +1,7 @@
-"""A shelf that keeps account of what it holds and has let go, function by function, as it goes. Pure."""
+"""A shelf that keeps account of what it holds and has let go, function by function, as it goes. Pure.
+
+Between a change of the rows and the entry in the account stands no call: an interrupt must not come between them.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,40 @@ from collections.abc import Hashable
 from typing import Any
 
 from .keys import scope_of
-from .shelf import Cause, Row, Shelf
+from .shelf import Cause, Shelf
 from .weight import weight_of
 
 
 class Holdings:
     """What a cache, or one function in a shared cache, holds and has let go."""
 
-    __slots__ = ("entries", "evicted", "max_entries", "size_bytes")
+    __slots__ = ("entries", "gone", "max_entries", "size_bytes")
 
     def __init__(self, max_entries: int) -> None:
         self.entries = 0
         self.max_entries = max_entries
         self.size_bytes = 0
-        self.evicted = (0, 0, 0)
+        self.gone: dict[Cause, int] = {"size": 0, "expired": 0, "invalidated": 0, "replaced": 0}
+        """Entries that left, by cause."""
+
+    @property
+    def evicted(self) -> tuple[int, int, int]:
         """Entries that left: for want of room, expired, invalidated."""
-
-    def gain(self, weight: int) -> None:
-        """An entry came."""
-        self.entries += 1
-        self.size_bytes += weight
-
-    def lose(self, weight: int, cause: Cause) -> None:
-        """An entry left."""
-        self.entries -= 1
-        self.size_bytes -= weight
-        size, expired, invalidated = self.evicted
-        self.evicted = size + (cause == "size"), expired + (cause == "expired"), invalidated + (cause == "invalidated")
+        return self.gone["size"], self.gone["expired"], self.gone["invalidated"]
 
 
 class WeighedShelf(Shelf):
     """At most *size* rows, each with its weight, and the sums that belong to them."""
 
-    __slots__ = ("_shares", "_whole")
+    __slots__ = ("_others", "_shares", "_whole")
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self.weigh = weight_of
         self._whole = Holdings(size)
         self._shares: dict[Hashable, Holdings] = {}
+        self._others = Holdings(size)
+        """What belongs to no function of a shared cache."""
 
     def holdings(self, scope: Hashable | None) -> Holdings:
         """What it holds of the function of *scope*, or of all."""
@@ -52,30 +50,45 @@ class WeighedShelf(Shelf):
 
     def put(self, key: Hashable, value: Any, until: float, weight: int = 0) -> None:
         """Keep *value* until then under a *key* that is not there, as the most recently used."""
-        if key in self.rows:
-            self.drop(key, "replaced")
+        if not self.drop(key, "replaced") and len(self.rows) >= self.size:
+            self.drop(self._oldest(), "size")
+        whole, share = self._whole, self._share(key)
         self.rows[key] = value, until, weight
-        self._whole.gain(weight)
-        if self._shares and (share := self._shares.get(scope_of(key))):
-            share.gain(weight)
-        if len(self.rows) > self.size:
-            self._let_go(*self.rows.popitem(False), "size")
+        whole.entries += 1
+        share.entries += 1
+        whole.size_bytes += weight
+        share.size_bytes += weight
 
     def drop(self, key: Hashable, cause: Cause) -> bool:
         """Forget *key*; False: it was not there."""
-        row = self.rows.pop(key, None)
+        row = self.rows.get(key)
         if row is None:
             return False
-        self._let_go(key, row, cause)
+        whole, share, weight = self._whole, self._share(key), row[2]
+        del self.rows[key]
+        whole.entries -= 1
+        share.entries -= 1
+        whole.size_bytes -= weight
+        share.size_bytes -= weight
+        whole.gone[cause] += 1
+        share.gone[cause] += 1
         return True
 
     def clear(self) -> None:
         """Forget everything, the counts too."""
-        for key in list(self.rows):
+        for key in [*self.rows]:
             self.drop(key, "invalidated")
         super().clear()
 
-    def _let_go(self, key: Hashable, row: Row, cause: Cause) -> None:
-        self._whole.lose(row[2], cause)
-        if self._shares and (share := self._shares.get(scope_of(key))):
-            share.lose(row[2], cause)
+    def _oldest(self) -> Hashable:
+        """The key that was used least recently."""
+        while True:
+            try:
+                return next(iter(self.rows))
+            except RuntimeError:  # a hit has moved a row just now
+                continue
+
+    def _share(self, key: Hashable) -> Holdings:
+        """The account of the function that *key* belongs to."""
+        scope = scope_of(key) if self._shares else None
+        return self._others if scope is None else self._shares.get(scope, self._others)

@@ -174,7 +174,7 @@ def _import(modules: list[str]) -> None:
             raise Failure(f"--import {module}: importing it raised {type(error).__name__}, see above") from None
     from ..metrics.roster import roster
 
-    if not roster.functions():
+    if not roster.subjects():
         sys.stderr.write(
             "pyresilience serve: no function in these modules has metrics; decorate some with "
             "@resilient(cache=CacheConfig(enable_metrics=True))\n"

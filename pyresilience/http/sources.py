@@ -123,10 +123,12 @@ def source_of(functions: Iterable[Callable[..., Any]] | None, states: States | N
     if functions is None:
         from ..metrics.roster import roster
 
-        return Functions(lambda: map(Subject, roster.functions()))
+        return Functions(roster.subjects)
     if callable(functions) or not isinstance(functions, Iterable):
         raise TypeError(f"functions must be an iterable of decorated functions, such as [f, g], got {functions!r}")
     chosen = [Subject(function) for function in functions]
+    for subject in chosen:
+        subject.check()
     return Functions(lambda: chosen)
 
 

@@ -4,7 +4,8 @@ from .cache_metrics import CacheMetrics
 from .context import MetricsContext
 from .exporters.base import MetricsExporter
 from .latencies import Latencies
-from .pipeline_metrics import PipelineMetrics, RunSnapshot
+from .pipeline_metrics import PipelineMetrics
+from .run_metrics import RunSnapshot
 from .snapshot import Evictions, MetricSnapshot
 
 __all__ = [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
-from math import inf, isfinite
+from math import inf
 from random import random
 
 from .._forks import renew_in_child
@@ -33,17 +32,13 @@ from .counts import (
 )  # fmt: skip
 from .holding import Holding
 from .latencies import bucket
+from .recording import Recording, begin, checked_latency, recording_of
 from .snapshot import MetricSnapshot
 from .tally import Tally
 from .windows import Totals
 
 STRIDE = 50e-6
 """Seconds within which hits share one timing: reading the clock twice for each would cost more than the hit."""
-
-_call: ContextVar[tuple[object, bool, frozenset[int]]] = ContextVar(
-    "pyresilience_recorded_call", default=(None, False, frozenset())
-)
-"""By hand: whose call is being recorded in this thread or task, whether it was drawn, and what was recorded of it."""
 
 
 class CacheMetrics:
@@ -63,6 +58,11 @@ class CacheMetrics:
         TypeError: The rate is no number, or a window no duration.
         ValueError: The rate is not within 0..1, or a window not above 0.
     """
+
+    hits: int
+    """Hits counted on their way, without a lock; `get_stats` tells how many there were."""
+    turn: float
+    """When a hit is to be timed again, on the cache's clock."""
 
     def __init__(
         self,
@@ -91,44 +91,55 @@ class CacheMetrics:
 
     # On the way of a call.
 
-    def time_hit(self, began: float) -> None:
-        """The hit that was just counted in `hits` is timed, for itself and for those since the last one timed."""
-        took = self._tally.now() - began
-        if not self._tally.lock.acquire(blocking=False):
-            return  # who counts now, or the next hit, will do it
-        try:
+    def time_hit(self, moment: float, took: float) -> None:
+        """The hit that was just counted in `hits` took so many seconds; so did those since the last one timed.
+
+        Args:
+            moment: When it was, on the cache's clock; `turn` is the earliest time for the next one.
+            took: How long it was, in seconds.
+        """
+        with self._tally.lock:
+            if moment < self.turn:
+                return  # another thread has just done it
+            self.turn = moment + STRIDE
             self._took = took
             self._settle(besides=1)
-            self._tally.advance(began)
+            self._tally.advance(self.now())
             self._settle()
-            self.turn = began + STRIDE
-        finally:
-            self._tally.lock.release()
 
-    def record_call(self, began: float, *, hit: bool, coalesced: bool, stale: bool, ran: bool) -> None:
-        """A call that was no plain hit is over."""
+    def record_call(self, took: float, *, hit: bool, coalesced: bool, stale: bool, ran: bool) -> None:
+        """A call that was no plain hit has taken so many seconds."""
+        self.notice()
         if not self._draw():
             return
-        now = self._tally.now()
-        took = now - began
+        kind, time = (HITS, HIT_TIME) if hit else (MISSES, LOAD_TIME)
+        place = (HIT_LATENCY if hit else LOAD_LATENCY) + bucket(took)
         with self._tally.lock:
-            self._catch_up(now)
+            self._catch_up(self.now())
             totals = self._tally.totals
-            totals[HITS if hit else MISSES] += 1
+            totals[kind] += 1
+            totals[place] += 1
+            totals[time] += took
             totals[COALESCED] += coalesced
             totals[STALE] += stale
             totals[RUNS] += ran
-            self._add_latency(took, missed=not hit)
+
+    def notice(self) -> None:
+        """Entries may have left: count them now, so that the windows know when."""
+        if self._holding is not None and self._holding.evicted != self._left:
+            with self._tally.lock:
+                self._tally.advance(self.now())
+                self._count_evictions()
 
     def _settle(self, besides: int = 0) -> None:
         """Count the hits since the last one timed, *besides* so many."""
-        untold = self.hits - self._told - besides
+        untold, place = self.hits - self._told - besides, HIT_LATENCY + bucket(self._took)
         if untold > 0:
-            self._told += untold
             totals = self._tally.totals
+            self._told += untold
             totals[HITS] += untold
+            totals[place] += untold
             totals[HIT_TIME] += untold * self._took
-            totals[HIT_LATENCY + bucket(self._took)] += untold
 
     def _forget_hits(self) -> None:
         self.hits = self._told = 0
@@ -139,27 +150,27 @@ class CacheMetrics:
 
     def record_hit(self) -> None:
         """A call was answered from the cache."""
-        self._record(HITS)
+        self.record(HITS)
 
     def record_miss(self) -> None:
         """A call found nothing usable in the cache."""
-        self._record(MISSES)
+        self.record(MISSES)
 
     def record_stale_hit(self) -> None:
         """The call found an entry whose time was over."""
-        self._record(STALE)
+        self.record(STALE)
 
     def record_recalculation(self) -> None:
         """The call ran the function."""
-        self._record(RUNS)
+        self.record(RUNS)
 
     def record_wait_timeout(self) -> None:
         """The call waited as long as it may for another caller."""
-        self._record(TIMEOUTS)
+        self.record(TIMEOUTS)
 
     def record_size_limit_rejection(self) -> None:
         """The call's result was too large to be kept."""
-        self._record(REJECTIONS)
+        self.record(REJECTIONS)
 
     def record_latency(self, seconds: float) -> None:
         """The call took *seconds*: as a hit if that was recorded before, and otherwise as a miss.
@@ -167,9 +178,7 @@ class CacheMetrics:
         Raises:
             ValueError: *seconds* is negative or not finite.
         """
-        if not (isfinite(seconds) and seconds >= 0):
-            raise ValueError(f"a latency must be a finite number of seconds >= 0, got {seconds!r}")
-        self._record(LATENCY, seconds)
+        self.record(LATENCY, checked_latency(seconds))
 
     def update_size_metrics(self, entry_count: int, total_size_bytes: int) -> None:
         """The cache holds *entry_count* entries of *total_size_bytes* now.
@@ -181,31 +190,33 @@ class CacheMetrics:
             raise ValueError(f"entries and bytes must be >= 0, got {entry_count!r} and {total_size_bytes!r}")
         self._told_sizes = (entry_count, total_size_bytes)
 
-    def begin_call(self) -> None:
-        """What is recorded from now on in this thread or task is of one call, recorded as a whole or not at all."""
-        _call.set((self, self._draw(), frozenset()))
+    def begin_call(self) -> Recording:
+        """A call that is recorded by hand begins: as a whole, or not at all."""
+        return Recording(self, drawn=self._draw())
 
-    def _record(self, what: int, seconds: float = 0.0) -> None:
-        owner, drawn, facts = _call.get()
-        if owner is not self or _begins_anew(what, facts):
-            drawn, facts = self._draw(), frozenset()
-        _call.set((self, drawn, facts | {what}))
-        if not drawn:
+    def record(self, what: int, seconds: float = 0.0, *, call: Recording | None = None) -> None:
+        """Count *what*, a place among the totals or LATENCY, for the *call*, or for the one being recorded here."""
+        if call is None:
+            call = recording_of(self)
+            if call is None or call.is_done_with(what):
+                call = self.begin_call()
+                begin(call)
+        hit = HITS in call.facts
+        call.facts.add(what)
+        if not call.drawn:
             return
+        place = what
+        if what == LATENCY:
+            place = (HIT_LATENCY if hit else LOAD_LATENCY) + bucket(seconds)
         with self._tally.lock:
-            self._catch_up(self._tally.now())
+            self._catch_up(self.now())
+            totals = self._tally.totals
+            totals[place] += 1
             if what == LATENCY:
-                self._add_latency(seconds, missed=HITS not in facts)
-            else:
-                self._tally.totals[what] += 1
+                totals[HIT_TIME if hit else LOAD_TIME] += seconds
 
     def _draw(self) -> bool:
         return self.chance is None or self.die() < self.chance
-
-    def _add_latency(self, seconds: float, *, missed: bool) -> None:
-        totals = self._tally.totals
-        totals[LOAD_TIME if missed else HIT_TIME] += seconds
-        totals[(LOAD_LATENCY if missed else HIT_LATENCY) + bucket(seconds)] += 1
 
     # What they say.
 
@@ -259,13 +270,16 @@ class CacheMetrics:
         self._left = holding.evicted
 
     def _catch_up(self, now: float) -> None:
-        """Count what nobody has told: hits that were not timed, and entries that left."""
+        """Count what nobody has told: hits that were not timed, and entries that left. It was before *now*."""
         self._settle()
+        self._count_evictions()
         self._tally.advance(now)
+
+    def _count_evictions(self) -> None:
         if self._holding is not None and (gone := self._holding.evicted) != self._left:
-            for place, count, before in zip((BY_SIZE, EXPIRED, INVALIDATED), gone, self._left, strict=True):
-                self._tally.totals[place] += count - before
-            self._left = gone
+            before, self._left = self._left, gone
+            for place, now, then in zip((BY_SIZE, EXPIRED, INVALIDATED), gone, before, strict=True):
+                self._tally.totals[place] += now - then
 
     def _snapshot(self, totals: Totals) -> MetricSnapshot:
         holding = self._holding
@@ -277,9 +291,3 @@ class CacheMetrics:
             max_entries=None if holding is None else holding.max_entries,
             sampling_rate=self.sampling_rate,
         )
-
-
-def _begins_anew(what: int, facts: frozenset[int]) -> bool:
-    """Whether *what* cannot belong to the call of which these *facts* were recorded."""
-    decided = HITS in facts or MISSES in facts
-    return what in facts or (decided and (what in (HITS, MISSES) or LATENCY in facts))

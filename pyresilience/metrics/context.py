@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Self
 
 from .cache_metrics import CacheMetrics
+from .counts import HITS, LATENCY, MISSES, REJECTIONS, RUNS, STALE, TIMEOUTS
+from .recording import Recording, begin, end
 
 
 class MetricsContext:
@@ -23,48 +25,50 @@ class MetricsContext:
     1
     """
 
-    __slots__ = ("_began", "metrics")
+    __slots__ = ("_before", "_began", "_call", "metrics")
 
     def __init__(self, metrics: CacheMetrics | None) -> None:
         self.metrics = metrics
         self._began = 0.0
+        self._call: Recording | None = None
+        self._before: tuple[Recording, ...] = ()
 
     def __enter__(self) -> Self:
         if self.metrics is not None:
-            self.metrics.begin_call()
+            self._call = self.metrics.begin_call()
+            self._before = begin(self._call)
             self._began = self.metrics.now()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         if self.metrics is not None:
-            self.metrics.record_latency(max(0.0, self.metrics.now() - self._began))
+            self._record(LATENCY, max(0.0, self.metrics.now() - self._began))
+            end(self._before)
 
     def record_hit(self) -> None:
         """The call was answered from the cache."""
-        if self.metrics is not None:
-            self.metrics.record_hit()
+        self._record(HITS)
 
     def record_miss(self) -> None:
         """The call found nothing usable in the cache."""
-        if self.metrics is not None:
-            self.metrics.record_miss()
+        self._record(MISSES)
 
     def record_stale_hit(self) -> None:
         """The call found an entry whose time was over."""
-        if self.metrics is not None:
-            self.metrics.record_stale_hit()
+        self._record(STALE)
 
     def record_recalculation(self) -> None:
         """The call ran the function."""
-        if self.metrics is not None:
-            self.metrics.record_recalculation()
+        self._record(RUNS)
 
     def record_wait_timeout(self) -> None:
         """The call waited as long as it may for another caller."""
-        if self.metrics is not None:
-            self.metrics.record_wait_timeout()
+        self._record(TIMEOUTS)
 
     def record_size_limit_rejection(self) -> None:
         """The call's result was too large to be kept."""
+        self._record(REJECTIONS)
+
+    def _record(self, what: int, seconds: float = 0.0) -> None:
         if self.metrics is not None:
-            self.metrics.record_size_limit_rejection()
+            self.metrics.record(what, seconds, call=self._call)

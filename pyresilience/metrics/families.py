@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from .latencies import Latencies
-from .pipeline_metrics import OUTCOMES, STAGES
+from .run_metrics import OUTCOMES, STAGES
 from .state import STATES, State, add_up
 
 _SUFFIXES = {"s": "_seconds", "By": "_bytes"}

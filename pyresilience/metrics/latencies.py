@@ -49,7 +49,12 @@ class Latencies:
 
         Within a bucket they are taken to lie evenly, so the error is below the bucket's width: a factor of 1.6. If all
         lie in one, it is their mean. What took longer than 100 s counts as 100 s.
+
+        Raises:
+            ValueError: *share* is not within 0..1.
         """
+        if not 0 <= share <= 1:
+            raise ValueError(f"a share must be between 0 and 1, got {share!r}")
         below = list(accumulate(self.counts))
         if not below[-1]:
             return None

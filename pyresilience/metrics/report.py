@@ -10,7 +10,7 @@ from functools import reduce
 from typing import Any
 
 from .latencies import Latencies
-from .pipeline_metrics import OUTCOMES, STAGES, RunSnapshot
+from .run_metrics import OUTCOMES, STAGES, RunSnapshot
 from .snapshot import MetricSnapshot
 from .state import State, add_histories, add_up
 from .windows import SLICES

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._forks import renew_in_child
 from .._functions import label_of
+from .subject import Subject
 
 
 class Roster:
@@ -28,10 +29,11 @@ class Roster:
         with self._lock:
             self._functions.add(function)
 
-    def functions(self) -> list[Callable[..., Any]]:
-        """All that are alive, sorted by label."""
+    def subjects(self) -> list[Subject]:
+        """All that are alive and have metrics now, sorted by label."""
         with self._lock:
-            return sorted(self._functions, key=label_of)
+            functions = sorted(self._functions, key=label_of)
+        return [subject for subject in map(Subject, functions) if subject.is_measured]
 
 
 roster = Roster()

@@ -149,8 +149,7 @@ class MetricSnapshot:
     def _estimate(self, count: int) -> float:
         return count / self.sampling_rate if self.sampling_rate else 0.0
 
-    @classmethod
-    def merge(cls, *snapshots: MetricSnapshot) -> MetricSnapshot:
+    def merge(*snapshots: MetricSnapshot) -> MetricSnapshot:
         """One snapshot of several caches, or of one function's caches in several processes: sums, and rates of sums.
 
         Where the sampling rates differ, `sampling_rate` is the share of all their calls that was recorded.

@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
-from . import counts, pipeline_metrics
-from .latencies import BUCKETS, Latencies
-from .pipeline_metrics import STAGES, RunSnapshot
-from .snapshot import Evictions, MetricSnapshot
+from . import counts, run_metrics
+from .run_metrics import RunSnapshot
+from .snapshot import MetricSnapshot
 
 STATES = ("closed", "half_open", "open")
 """What a circuit may be, the worst last."""
 
-SERIES = (*counts.SERIES, *pipeline_metrics.SERIES)
+SERIES = (*counts.SERIES, *run_metrics.SERIES)
 """What the page draws over time."""
 
 Recent: TypeAlias = "dict[float, tuple[MetricSnapshot | None, RunSnapshot | None]]"
@@ -95,28 +94,16 @@ class State:
         """What `from_json` takes, made of what JSON knows."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> State:
+    @staticmethod
+    def from_json(data: Any) -> State:
         """The state that `to_json` was called of.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is none; the message says what is wrong.
         """
-        try:
-            return cls(
-                function=str(data["function"]),
-                cache=_cache(data["cache"]),
-                ttl=None if data["ttl"] is None else float(data["ttl"]),
-                runs=_runs(data["runs"]),
-                circuit=None if data["circuit"] is None else _circuit(data["circuit"]),
-                listener_errors=int(data["listener_errors"]),
-                recent={
-                    float(window): (_cache(cache), _runs(runs)) for window, (cache, runs) in data["recent"].items()
-                },
-                history=_history(data["history"]),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"this is no state of a function: {type(error).__name__}: {error}") from None
+        from .state_json import from_json
+
+        return from_json(data)
 
 
 def add_up(states: Iterable[State]) -> list[State]:
@@ -139,40 +126,3 @@ def _both(one: Any, other: Any, add: Any) -> Any:
     if one is None or other is None:
         return other if one is None else one
     return add(one, other)
-
-
-def _latencies(data: dict[str, Any]) -> Latencies:
-    counts = tuple(map(int, data["counts"]))
-    if len(counts) != BUCKETS:
-        raise ValueError(f"a histogram has {BUCKETS} counts, got {len(counts)}")
-    return Latencies(counts, float(data["total"]))
-
-
-def _cache(data: dict[str, Any] | None) -> MetricSnapshot | None:
-    if data is None:
-        return None
-    latencies = {name: _latencies(data[name]) for name in ("hit_latency", "load_latency")}
-    return MetricSnapshot(**{**data, **latencies, "evictions": Evictions(**data["evictions"])})
-
-
-def _runs(data: dict[str, Any] | None) -> RunSnapshot | None:
-    if data is None:
-        return None
-    refused = tuple(map(int, data["rejections"]))
-    if len(refused) != len(STAGES):
-        raise ValueError(f"there are {len(STAGES)} kinds of rejections, got {len(refused)}")
-    return RunSnapshot(**{**data, "rejections": refused, "latency": _latencies(data["latency"])})
-
-
-def _circuit(data: dict[str, Any]) -> Circuit:
-    if data["state"] not in STATES:
-        raise ValueError(f"a circuit is one of {', '.join(STATES)}, got {data['state']!r}")
-    turns = tuple((float(when), str(state)) for when, state in data["turns"])
-    return Circuit(data["state"], tuple(map(int, data["transitions"])), turns)
-
-
-def _history(data: dict[str, Any]) -> History:
-    return {
-        float(window): {name: [int(count) for count in series[name]] for name in SERIES}
-        for window, series in data.items()
-    }

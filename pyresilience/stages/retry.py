@@ -140,7 +140,7 @@ class Retry(Stage):
                     if pause > 0.0:
                         sleep(clock, pause, call)
                     call.attempt += 1
-                    call.reached = False
+                    call.ran, call.reached = call.ran or call.reached, False
             finally:
                 if course is not None and call.deadline is None:
                     call.last_error = None
@@ -173,7 +173,7 @@ class Retry(Stage):
                     if pause > 0.0:
                         await sleep(clock, pause, call)
                     call.attempt += 1
-                    call.reached = False
+                    call.ran, call.reached = call.ran or call.reached, False
             finally:
                 if course is not None and call.deadline is None:
                     call.last_error = None

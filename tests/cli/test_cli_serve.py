@@ -132,10 +132,10 @@ WORKER = """
 import sys
 from pyresilience.metrics.exporters.multiprocess import Publisher
 from pyresilience.metrics.roster import roster
-from pyresilience.metrics.subject import Subject, read
+from pyresilience.metrics.subject import read
 from shop_of_test import price
 
-publisher = Publisher(sys.argv[1], lambda *, detailed=False: read(map(Subject, roster.functions()), detailed=detailed))
+publisher = Publisher(sys.argv[1], lambda *, detailed=False: read(roster.subjects(), detailed=detailed))
 publisher.start()
 print("published", flush=True)
 sys.stdin.read()

@@ -38,6 +38,7 @@ class MetricsExporter(ABC):
             ValueError: It has none: it was not decorated with `enable_metrics=True`.
         """
         subject = Subject(func)
+        subject.check()
         with self._lock:
             self._subjects.setdefault(id(subject.function), subject)
 
