@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ._call import Call
+from ._forks import renew_in_child
 from ._log import log
 from .clock import Clock, SystemClock
 from .context import resilience_context
@@ -33,7 +34,7 @@ def _checked(listener: object) -> ResilienceListener:
 class Wiring:
     """The surroundings of one pipeline, shared by its stages."""
 
-    __slots__ = ("_audiences", "_muttered", "clock", "die", "errors", "heard", "listeners")
+    __slots__ = ("__weakref__", "_audiences", "_muttered", "clock", "die", "errors", "heard", "listeners")
 
     def __init__(
         self,
@@ -54,6 +55,11 @@ class Wiring:
         """How often a listener has raised, by the function's label."""
         self._audiences: dict[Callable[..., ResilienceEvent], tuple[tuple[int, ResilienceListener], ...]] = {}
         self._muttered: set[int] = set()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """A forked child counts its own."""
+        self.errors.clear()
 
     def add(self, listener: ResilienceListener) -> None:
         """Let one more listen, before anything is composed."""

@@ -76,8 +76,9 @@ class Pipeline:
     def metrics(self) -> PipelineMetrics | None:
         """The listener that counts its runs; None: there is none."""
         loaded: Any = sys.modules.get(f"{__package__}.metrics.pipeline_metrics")
-        listeners: Sequence[Any] = () if loaded is None else self._wiring.listeners
-        return next((each for each in listeners if isinstance(each, loaded.PipelineMetrics)), None)
+        kind = () if loaded is None else loaded.PipelineMetrics
+        found: list[Any] = [each for each in self._wiring.listeners if isinstance(each, kind)]
+        return found[0] if found else None
 
     @overload
     def __call__(  # type: ignore[overload-overlap]

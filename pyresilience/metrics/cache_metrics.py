@@ -50,8 +50,8 @@ class CacheMetrics:
 
     Args:
         sampling_rate: The share of calls (0..1) that is recorded; decided once per call.
-        window_sizes: The windows that `get_stats` can be asked for; None: a minute, an hour and a day. A window of 1.6
-            seconds is exact to 0.1 s: to one sixteenth of its length.
+        window_sizes: The windows that `get_stats` can be asked for; None: a minute, an hour and a day. Each is exact to
+            one sixteenth of its length; one in between is as exact as the next longer.
         clock: Where the time is read.
 
     Raises:
@@ -222,7 +222,7 @@ class CacheMetrics:
 
     @property
     def window_sizes(self) -> tuple[float, ...]:
-        """The windows that `get_stats` can be asked for, in seconds; any shorter one will do as well."""
+        """The windows that `get_stats` can be asked for, in seconds. One in between is as exact as the next longer."""
         return tuple(self._tally.lengths)
 
     def get_stats(self, window: Duration | None = None) -> MetricSnapshot:

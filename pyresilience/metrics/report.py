@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
+from . import run_metrics
 from .latencies import Latencies
 from .run_metrics import OUTCOMES, STAGES, RunSnapshot
 from .snapshot import MetricSnapshot
-from .state import State, add_histories, add_up
+from .state import SERIES, State, add_histories, add_up
 from .windows import SLICES
 
 
@@ -32,9 +33,15 @@ def report(states: Iterable[State], window: float | None = None) -> dict[str, An
         "now": now,
         "window": window,
         "windows": windows,
+        "totals": {name: sum(_total(state, name) for state in states) for name in SERIES},
         "functions": [_function(state) for state in shown],
         "history": {f"{each:g}": _history(states, each, now) for each in windows},
     }
+
+
+def _total(state: State, name: str) -> int:
+    """What was counted of *name* since the start."""
+    return int(getattr(state.runs if name in run_metrics.SERIES else state.cache, name, 0))
 
 
 def _function(state: State) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class RunMetrics:
         elif kind in REFUSALS:
             place = _REFUSED + _stage(getattr(event, "stage", ""))
         else:
-            place = OUTCOMES.index(_outcome(event))
+            place = OUTCOMES.index(outcome_of(event))
         duration = _LATENCY + bucket(took)
         with self._tally.lock:
             self._tally.advance(self._tally.now())
@@ -135,7 +135,8 @@ class RunMetrics:
         self._tally.restore([*runs.numbers().values(), *runs.rejections, runs.latency.total, *runs.latency.counts])
 
 
-def _outcome(event: ResilienceEvent) -> str:
+def outcome_of(event: ResilienceEvent) -> str:
+    """How the run ended that *event* is the end of: one of `OUTCOMES`."""
     if event.event_type is EventType.SUCCESS:
         return "fallback" if getattr(event, "stood_in", False) else "success"
     refused = getattr(event.error, "name", None) if isinstance(event.error, RejectedError) else None

@@ -20,6 +20,9 @@ Recent: TypeAlias = "dict[float, tuple[MetricSnapshot | None, RunSnapshot | None
 History: TypeAlias = "dict[float, dict[str, list[int]]]"
 
 
+_UNKNOWN = (None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """A circuit breaker at one moment.
@@ -77,10 +80,11 @@ class State:
             listener_errors=self.listener_errors + other.listener_errors,
             recent={
                 window: (
-                    _both(self.recent[window][0], other.recent[window][0], MetricSnapshot.merge),
-                    _both(self.recent[window][1], other.recent[window][1], RunSnapshot.__add__),
+                    _both(one[0], another[0], MetricSnapshot.merge),
+                    _both(one[1], another[1], RunSnapshot.__add__),
                 )
-                for window in self.recent.keys() & other.recent.keys()
+                for window in self.recent | other.recent
+                for one, another in [(self.recent.get(window, _UNKNOWN), other.recent.get(window, _UNKNOWN))]
             },
             history=add_histories(self.history, other.history),
         )
@@ -115,11 +119,12 @@ def add_up(states: Iterable[State]) -> list[State]:
 
 
 def add_histories(one: History, other: History) -> History:
-    """The sums of two histories, as far as they have the same windows."""
-    return {
-        window: {name: list(map(int.__add__, one[window][name], other[window][name])) for name in SERIES}
-        for window in one.keys() & other.keys()
-    }
+    """The sums of two histories; a window that only one has is as it is there."""
+    return {window: _both(one.get(window), other.get(window), _add_series) for window in one | other}
+
+
+def _add_series(one: dict[str, list[int]], other: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {name: list(map(int.__add__, one[name], other[name])) for name in SERIES}
 
 
 def _both(one: Any, other: Any, add: Any) -> Any:

@@ -84,18 +84,20 @@ class Tally:
         return self._since(length, self.now())
 
     def history(self, window: float, places: Sequence[int]) -> list[list[int]]:
-        """Per place, what was counted in each slice of the last *window* seconds, the oldest first. The holder locks.
+        """Per place, about what was counted in each slice of the last *window* seconds, the oldest first.
+
+        It is for drawing: what was counted between two marks is spread evenly. The holder locks.
 
         Raises:
             ValueError: *window* is longer than the longest window.
         """
-        now, step = self.now(), window / SLICES
-        edges = [self._windows.before(now, step * back) for back in range(SLICES, 0, -1)]
-        rows = [self.totals if each is None else each for each in edges] + [self.totals]
-        return [[int(later[place] - row[place]) for row, later in pairwise(rows)] for place in places]
+        now, step, ring = self.now(), window / SLICES, self._windows.ring(window)
+        edges = [ring.at(now - step * back, now, self.totals, places) for back in range(SLICES, -1, -1)]
+        whole = [[round(count) for count in edge] for edge in edges]
+        return [[later[nth] - earlier[nth] for earlier, later in pairwise(whole)] for nth in range(len(places))]
 
     def _since(self, length: float, now: float) -> Totals:
-        before = self._windows.before(now, length)
+        before = self._windows.ring(length).before(now - length)
         return _difference(self.totals, self.totals if before is None else before)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 from operator import itemgetter
 from typing import TypeAlias
@@ -47,6 +47,16 @@ class Ring:
         place = bisect_right(self._marks, moment, key=_time)
         return self._marks[place][1] if place < len(self._marks) else None
 
+    def at(self, moment: float, now: float, totals: Totals, places: Sequence[int]) -> list[float]:
+        """About what had been counted up to *moment*, at some *places*: evenly, between one mark and the next."""
+        place = bisect_right(self._marks, moment, key=_time)
+        end, after = self._marks[place] if place < len(self._marks) else (now, totals)
+        if not place:
+            return [after[each] for each in places]
+        begin, before = self._marks[place - 1]
+        share = min(1.0, (moment - begin) / max(1e-9, min(self._slice, end - begin)))
+        return [before[each] + (after[each] - before[each]) * share for each in places]
+
 
 class Windows:
     """The rings of several windows.
@@ -76,14 +86,14 @@ class Windows:
                 ring.mark(now, copy)
         self._due = min(ring.due for ring in self._rings)
 
-    def before(self, now: float, length: float) -> Totals | None:
-        """What had been counted up to *length* seconds ago; None: nothing has been counted since.
+    def ring(self, length: float) -> Ring:
+        """The ring that reaches *length* seconds back.
 
         Raises:
             ValueError: It is longer than the longest window.
         """
         for ring in self._rings:
             if length <= ring.length:
-                return ring.before(now - length)
+                return ring
         longest = f"at most {self.lengths[-1]:g} s" if self._rings else "None: there are no window_sizes"
         raise ValueError(f"window must be {longest}, got {length:g} s; give a longer one in window_sizes")

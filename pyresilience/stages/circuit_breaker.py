@@ -127,15 +127,14 @@ class CircuitBreaker(Gate):
         self._failure_if = self._config.failure_if
         self._circuit = Circuit(self._config.rules(), _async.vanished)
         self._last_error: BaseException | None = None
-        self._lent: deque[tuple[Permit, float]] = deque()
-        self.turns = Turns()
-        self._lock = threading.RLock()
+        self.renew()
         renew_in_child(self)
 
     def renew(self) -> None:
-        """In a forked child no probe is under way."""
+        """In a forked child no probe is under way, and no transition has been yet."""
         self._lock = threading.RLock()
-        self._lent.clear()
+        self._lent: deque[tuple[Permit, float]] = deque()
+        self.turns = Turns()
         self._circuit.recall()
 
     # The gate: what a pipeline uses.

@@ -64,9 +64,9 @@ class MetricsExporter(ABC):
     def states(self, *, detailed: bool = False) -> list[State]:
         """What is exported, one state per label, sorted; *detailed*: with windows and history."""
         with self._lock:
-            subjects, given = list(self._subjects.values()), dict(self._given)
+            subjects, given = list(self._subjects.values()), list(self._given.items())
         found = read(subjects, detailed=detailed)
-        for name, metrics in given.items():
-            snapshot = metrics if isinstance(metrics, MetricSnapshot) else metrics.get_stats()
-            found.append(State(name, cache=snapshot))
+        found += [
+            State(name, cache=each if isinstance(each, MetricSnapshot) else each.get_stats()) for name, each in given
+        ]
         return add_up(found)
