@@ -9,6 +9,9 @@ from . import _blocking
 from ._forks import renew_in_child
 from ._log import log
 
+PATIENCE = 5.0
+"""Seconds that a thread is waited for which is told to end."""
+
 
 class Every:
     """A daemon thread that does something every so many seconds.
@@ -48,14 +51,17 @@ class Every:
                 self._thread = _blocking.in_background(lambda: self._go_on(stop), self._name)
 
     def stop(self) -> None:
-        """Do it once more, in the caller's thread, and end; ended already: do nothing."""
+        """Do it once more, in the caller's thread, and end; ended already: do nothing.
+
+        The thread is waited for, but not for ever: it may be stuck in what it does.
+        """
         with self._lock:
             thread, stop, self._thread, self._stop = self._thread, self._stop, None, None
         if thread is None or stop is None:
             return
         stop.set()
         if thread is not threading.current_thread():
-            thread.join()
+            thread.join(PATIENCE)
         self.once()
 
     def once(self) -> None:

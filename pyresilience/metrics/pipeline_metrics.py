@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .._forks import renew_in_child
+from .._functions import label_of
 from .._typing import Duration
 from ..clock import Clock
 from ..events import ResilienceEvent
@@ -58,14 +60,19 @@ class PipelineMetrics:
         """The runs of the function of that label."""
         return self._functions.get(function, self._unheard)
 
-    def get_stats(self, function: str, window: Duration | None = None) -> RunSnapshot:
-        """The runs of the function of that label since the beginning, or in the last *window* seconds.
+    def get_stats(self, function: Callable[..., Any] | str, window: Duration | None = None) -> RunSnapshot:
+        """The runs of a function since the beginning, or in the last *window* seconds.
+
+        Args:
+            function: The decorated function, or its label: `module.qualified_name`.
+            window: How far back; None: to the beginning.
 
         Raises:
             TypeError: *window* is no duration.
             ValueError: *window* is not above 0, or longer than the longest window.
         """
-        return self.of(function).get_stats(window)
+        label = function if isinstance(function, str) else label_of(getattr(function, "__wrapped__", function))
+        return self.of(label).get_stats(window)
 
     def restore(self, function: str, runs: RunSnapshot) -> None:
         """Add the runs that an earlier process counted of the function of that label; its windows do not see them."""

@@ -17,6 +17,7 @@ STAGES = ("fallback", "retry", "circuit-breaker", "rate-limiter", "bulkhead", "t
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _ROW = re.compile(r"^\|(.+)\|$")
 _LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
+_IMAGE = re.compile(r"!\[([^\]\n]*)\]\(([^)\s]+)\)")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class Page:
         return _LINK.findall(self.prose)
 
     @property
+    def images(self) -> list[tuple[str, str]]:
+        """What is shown: the text that stands in for it, and where it is."""
+        return _IMAGE.findall(self.prose)
+
+    @property
     def tables(self) -> list[list[list[str]]]:
         """Every table as rows of cells; the first row is its head."""
         tables: list[list[list[str]]] = []
@@ -107,6 +113,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "code_page": [page for page in pages() if page.python],
         "tested_page": [page for page in pages() if page.has_tests],
         "settings_page": [reference(each) for each in ("cache", *STAGES)],
+        "capability_page": [reference(each) for each in ("cache", *STAGES, "metrics", "exporters", "http")],
     }
     for fixture in kinds.keys() & set(metafunc.fixturenames):
         metafunc.parametrize(fixture, kinds[fixture], ids=lambda page: page.name)
@@ -117,6 +124,20 @@ def _as_configured():
     """Whatever a page switches on ends with its test."""
     with set_testing(False):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured(request):
+    """Django has one set of settings per process: a page finds none, and takes its own along."""
+    shown = request.getfixturevalue("code_page") if "code_page" in request.fixturenames else None
+    if shown is None or not any("django" in block.code for block in shown.python):
+        yield
+        return
+    from django.conf import empty, settings
+
+    before, settings._wrapped = settings._wrapped, empty
+    yield
+    settings._wrapped = before
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from types import ModuleType
 
-LANGUAGES = {"python", "text", "bash", "console", "json", "toml"}
+LANGUAGES = {"python", "text", "bash", "console", "json", "toml", "yaml"}
 
 
 def test_the_code_of_a_page_runs(code_page, monkeypatch):

@@ -9,14 +9,14 @@ import pyresilience
 HEADINGS = ["What it does", "Settings and defaults", "Events", "Errors", "Mistakes to avoid"]
 
 
-def test_a_settings_page_has_the_headings_of_all(settings_page):
-    """Who knows the page of one stage finds everything on that of another."""
-    assert settings_page.headings == HEADINGS
+def test_a_capability_has_the_headings_of_all(capability_page):
+    """Who knows the page of one capability finds everything on that of another."""
+    assert capability_page.headings == HEADINGS
 
 
-def test_a_settings_page_shows_an_example(settings_page):
+def test_a_capability_shows_an_example(capability_page):
     """What it does is shown, in code that runs."""
-    part = settings_page.text.partition("## What it does")[2].partition("## Settings and defaults")[0]
+    part = capability_page.text.partition("## What it does")[2].partition("## Settings and defaults")[0]
     assert "### Example" in part
     assert "```python" in part
 
@@ -45,15 +45,16 @@ def test_the_table_of_event_types_is_complete(reference_pages):
     assert named == {event_type.name for event_type in pyresilience.EventType}
 
 
-def test_a_settings_page_names_events_and_errors_that_exist(settings_page):
+def test_a_capability_names_events_and_errors_that_exist(capability_page):
     """What stands in the tables of events and errors is an event type, or an error that can be imported."""
     for heading, known in (
         ("Events", {each.name for each in pyresilience.EventType}),
         ("Errors", {name for name in pyresilience.__all__ if name.endswith("Error")}),
     ):
-        for table in settings_page.tables:
+        for table in capability_page.tables:
             if table[0][0] == heading.removesuffix("s"):
-                assert {row[0].strip("`") for row in table[1:]} <= known | {"TypeError", "ValueError"}
+                named = {row[0].strip("`") for row in table[1:]}
+                assert named <= known | {"TypeError", "ValueError", "ImportError", "OSError"}
 
 
 def test_every_public_name_is_in_the_api(reference_pages):
@@ -80,6 +81,19 @@ def test_relative_links_resolve(page):
         assert target.exists(), link
         if parts.fragment:
             assert parts.fragment in _anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_images_are_there(page):
+    """What a page shows is a file of the repository, and who cannot see it is told what it is."""
+    for alternative, link in page.images:
+        assert (page.path.parent / urlsplit(link).path).is_file(), link
+        assert len(alternative) > 20, link
+
+
+def test_no_image_is_left_over(all_pages, root):
+    """Every image of the documentation is shown somewhere."""
+    shown = {(page.path.parent / urlsplit(link).path).resolve() for page in all_pages for _, link in page.images}
+    assert set((root / "docs/images").glob("*")) == shown
 
 
 def test_links_within_the_docs_stay_there(page, root):

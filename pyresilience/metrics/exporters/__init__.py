@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .base import MetricsExporter
     from .cloudwatch import CloudWatchExporter
     from .json_file import JsonFileExporter
+    from .multiprocess import read_states
     from .opentelemetry import OpenTelemetryExporter
     from .prometheus import PrometheusExporter
     from .statsd import StatsDExporter
@@ -20,6 +21,7 @@ __all__ = [
     "OpenTelemetryExporter",
     "PrometheusExporter",
     "StatsDExporter",
+    "read_states",
 ]
 
 _HOMES = {
@@ -29,6 +31,7 @@ _HOMES = {
     "OpenTelemetryExporter": "opentelemetry",
     "PrometheusExporter": "prometheus",
     "StatsDExporter": "statsd",
+    "read_states": "multiprocess",
 }
 
 

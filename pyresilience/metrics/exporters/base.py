@@ -9,6 +9,7 @@ from typing import Any
 
 from ..._forks import renew_in_child
 from ..cache_metrics import CacheMetrics
+from ..roster import roster
 from ..snapshot import MetricSnapshot
 from ..state import State, add_up
 from ..subject import Subject, read
@@ -23,6 +24,7 @@ class MetricsExporter(ABC):
 
     def __init__(self) -> None:
         self._subjects: dict[int, Subject] = {}
+        self._whole = False
         self._given: dict[str, CacheMetrics | MetricSnapshot] = {}
         self.renew()
         renew_in_child(self)
@@ -41,6 +43,10 @@ class MetricsExporter(ABC):
         subject.check()
         with self._lock:
             self._subjects.setdefault(id(subject.function), subject)
+
+    def register_all(self) -> None:
+        """Export every function of this process that has metrics, those that are decorated later as well."""
+        self._whole = True
 
     def export_metrics(self, func_name: str, metrics: CacheMetrics | MetricSnapshot) -> None:
         """Export *metrics* under *func_name*: those of a cache of your own, or a snapshot from elsewhere.
@@ -65,6 +71,9 @@ class MetricsExporter(ABC):
         """What is exported, one state per label, sorted; *detailed*: with windows and history."""
         with self._lock:
             subjects, given = list(self._subjects.values()), list(self._given.items())
+        if self._whole:
+            known = {id(subject.function) for subject in subjects}
+            subjects += [subject for subject in roster.subjects() if id(subject.function) not in known]
         found = read(subjects, detailed=detailed)
         found += [
             State(name, cache=each if isinstance(each, MetricSnapshot) else each.get_stats()) for name, each in given
