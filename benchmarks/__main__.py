@@ -48,9 +48,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds, about 40 seconds; not for the documentation"
-    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, about a minute; not for the documentation")
     parser.add_argument("--only", default="", metavar="TEXT", help="only groups and rows with TEXT in their names")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"where to write (whole runs: {TABLE.name})")
     return parser.parse_args()

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from . import namesake
 
-_OTHERS = ("anyio", "tenacity", "stamina", "pybreaker", "cachetools", "cachebox", "async-lru")
+_OTHERS = (
+    "anyio", "tenacity", "stamina", "pybreaker", "cachetools", "cachebox", "async-lru",
+    "aiocache", "cachier", "prometheus-client",
+)  # fmt: skip
 
 
 def facts() -> dict[str, str]:

@@ -18,8 +18,8 @@ NO_LIMIT = 10_000_000
 ATTEMPTS, CALLS, PATIENCE = 3, 10, 30.0
 
 
-def resilient_with(*stages: str, cache: bool = False) -> Wrap:
-    """Ours, or in its own process the namesake's, with these stages."""
+def resilient_with(*stages: str, cache: bool = False, metered: bool = False) -> Wrap:
+    """Ours, or in its own process the namesake's, with these stages; *metered*: ours, its runs counted and timed."""
 
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         import pyresilience as package
@@ -32,9 +32,11 @@ def resilient_with(*stages: str, cache: bool = False) -> Wrap:
             "bulkhead": partial(package.BulkheadConfig, max_concurrent=CALLS),
             "timeout": partial(package.TimeoutConfig, seconds=PATIENCE),
         }
-        configs = {stage: makers[stage]() for stage in stages}
+        configs: dict[str, Any] = {stage: makers[stage]() for stage in stages}
         if cache:
             configs["cache"] = package.CacheConfig()
+        if metered:
+            configs["listeners"] = [package.PipelineMetrics()]
         return package.resilient(**configs)(function)
 
     return wrap

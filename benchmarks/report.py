@@ -46,7 +46,8 @@ def targets_table(targets: Sequence[Target], scores: Mapping[str, Mapping[str, S
         figure = target.measured(scores)
         shown = "not measured" if figure is None else _figure(target, figure)
         verdict = NOTHING if figure is None else "yes" if target.reached(figure) else "**no**"
-        lines.append([target.row, goal(target), shown, verdict])
+        who = "" if target.of == OURS else f" ({target.of})"
+        lines.append([target.row + who, goal(target), shown, verdict])
     return table(["measure", "target", "measured", "reached"], lines)
 
 

@@ -8,12 +8,15 @@ from statistics import median
 
 from .contest import BARE, NAMESAKE, OURS
 from .groups import ROWS
+from .groups.asking import ASKING, ASKING_WINDOW, WEIGHT
 from .groups.cold_keys import COROUTINES, THREADS
 from .groups.footprint import DECORATING, DECORATING_ALL, IMPORTING, MEMORY, STARTING
 from .groups.hits import ASYNC_ONE, ONE, THREE
+from .groups.metrics import GROWTH, HIT, HIT_ASYNC, HIT_THREADS, HIT_THREE
 from .groups.misses import MISS
 from .groups.pipelines import ASYNC_FALLING_BACK, ASYNC_TIMED, SYNC_FALLING_BACK, SYNC_TIMED
 from .groups.threads import HOT
+from .metered import METERED, SAMPLED
 from .summary import Score, ratio
 
 
@@ -27,6 +30,7 @@ class Target:
         at_least: Our figure may be no smaller.
         times: *at_most* is a multiple of this contestant's figure.
         faster_than: *at_least* is what a multiple of ours this contestant's figure is.
+        of: Whose figure ours is, where we take part more than once.
     """
 
     row: str
@@ -34,14 +38,15 @@ class Target:
     at_least: float | None = None
     times: str | None = None
     faster_than: str | None = None
+    of: str = OURS
 
     def measured(self, scores: Mapping[str, Mapping[str, Score]]) -> float | None:
         """The figure that is compared with the limit; None: it was not measured."""
         row = scores.get(self.row, {})
-        involved = [row.get(name) for name in (OURS, self.times, self.faster_than) if name is not None]
+        involved = [row.get(name) for name in (self.of, self.times, self.faster_than) if name is not None]
         if any(score is None or score.failed is not None or not score.samples for score in involved):
             return None
-        ours = row[OURS]
+        ours = row[self.of]
         if self.times is not None:
             return ratio(ours, row[self.times])
         if self.faster_than is not None:
@@ -69,6 +74,15 @@ TARGETS = (
     Target(row=ASYNC_TIMED, at_least=3, faster_than=NAMESAKE),
     Target(row=THREADS, at_least=1, at_most=1),
     Target(row=COROUTINES, at_least=1, at_most=1),
+    Target(row=HIT, of=METERED, at_most=1.25, times=OURS),
+    Target(row=HIT, of=SAMPLED, at_most=1.25, times=OURS),
+    Target(row=HIT_THREE, of=METERED, at_most=1.25, times=OURS),
+    Target(row=HIT_ASYNC, of=METERED, at_most=1.25, times=OURS),
+    Target(row=HIT_THREADS, of=METERED, at_least=0.9),
+    Target(row=GROWTH, of=METERED, at_most=1.5),
+    Target(row=ASKING, at_most=100e-6),
+    Target(row=ASKING_WINDOW, at_most=100e-6),
+    Target(row=WEIGHT, at_most=64 * 1024),
     Target(row=MEMORY, at_most=200),
     Target(row=DECORATING, at_most=50e-6),
     Target(row=DECORATING_ALL, at_most=50e-6),

@@ -68,6 +68,8 @@ class Wiring:
 
     def audience(self, kind: Callable[..., ResilienceEvent]) -> tuple[tuple[int, ResilienceListener], ...]:
         """Who wants to hear events of *kind*, each with its place: all who do not say by `wants` what they want."""
+        if not self.heard:
+            return ()
         event_type = _type_of(kind)
         places = tuple(enumerate(self.listeners))
         if event_type is None:

@@ -147,7 +147,7 @@ def test_exporters_do_not_know_each_other():
 
 def test_metrics_do_not_know_how_they_are_shown():
     """Counting knows nothing of HTTP, nor of the command line."""
-    core = [path for path in (HOUSE / "metrics").glob("*.py")]
+    core = list((HOUSE / "metrics").glob("*.py"))
     assert core
     for path in core:
         assert not [name for name in ("http", "contrib", "cli") if knows(path, f"pyresilience.{name}")], room(path)

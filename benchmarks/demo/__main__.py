@@ -1,4 +1,4 @@
-"""`python -m benchmarks.demo`: exit code 0 when all went well, 1 when the demo broke, 130 after Ctrl-C."""
+"""`python -m benchmarks.demo`: exit code 0 when all went well, 1 when the demo broke, 130 if Ctrl-C cut it short."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import time
 from types import FrameType
 
 from pyresilience import CircuitState, shutdown
@@ -16,8 +17,10 @@ from pyresilience import CircuitState, shutdown
 from . import report
 from .child import Upstream, UpstreamDiedError
 from .clients import Service, connect
+from .figures import disagreements, figures
 from .load import PRODUCTS, TASKS, THREADS, Crowd
-from .play import FaultError, Run, Stage
+from .page import PageError, StatisticsPage
+from .play import GLANCE, FaultError, Run, Stage
 from .scoreboard import BARE, GUARDED, Groups, Row, Scoreboard, doubts, heading, line
 from .script import beats
 
@@ -41,6 +44,17 @@ refused by   the circuit breaker, the rate limiter, the bulkhead
 callers got  old: the product as last seen; none: a stand-in (the fallback gives both); error: an exception;
              all others got the fresh product
 """
+
+PAGE = """\
+statistics page: {address}
+             live, in a browser; in another terminal: python -m pyresilience top {address}
+"""
+
+FIGURES = """
+The metrics of the run with the library, from /stats.json and /metrics:
+"""
+
+STAYING = "\nThe statistics page stays at {address} until Ctrl-C."
 
 INTERLUDE = """
 Now the same callers without the library, on an upstream like the first, for {seconds:.3g} s: the same script, each phase
@@ -87,15 +101,16 @@ class Table:
         print(line(row, self._groups, colour=self._colour), flush=True)
 
 
-def guarded_run(seconds: float, interrupted: Interrupt) -> Run:
-    """The callers use the decorated clients."""
+def guarded_run(seconds: float, interrupted: Interrupt, page: StatisticsPage) -> Run:
+    """The callers use the decorated clients, and whoever wants to watches on *page*."""
     board = Scoreboard()
     with Upstream(SEED) as upstream:
         service = connect(upstream.port, board.listen)
+        print(PAGE.format(address=page.show([service.fetch, service.fetch_async])), flush=True)
         crowd = Crowd(service, board)
         stage = Stage(upstream, crowd, board, lambda: STATES[service.circuit.state], Table(GUARDED).show, interrupted)
         run = stage.play(beats(seconds))
-        _audit(run, service)
+        _audit(run, service, page)
     return run
 
 
@@ -110,8 +125,8 @@ def bare_run(seconds: float, interrupted: Interrupt) -> Run:
     return run
 
 
-def _audit(run: Run, service: Service) -> None:
-    """Compare our counts with those of the library and of the upstream."""
+def _audit(run: Run, service: Service, page: StatisticsPage) -> None:
+    """Compare our counts with those of the library, of the page and of the upstream."""
     tally = run.tally()
     found = doubts(tally, cached=True)
     if service.listener_errors():
@@ -120,6 +135,7 @@ def _audit(run: Run, service: Service) -> None:
         heard, counted = (tally["hits"] + tally["coalesced"], tally["misses"]), service.cache_counts()
         if heard != counted:
             found.append(f"the caches counted {counted} hits and misses, the listener heard of {heard}")
+        found += disagreements(page.stats(), tally)
         if run.requests() > tally["misses"] + tally["retries"]:
             found.append(
                 f"{run.requests()} requests are more than {tally['misses']} misses and {tally['retries']} retries"
@@ -134,23 +150,35 @@ def _blame(found: list[str]) -> None:
         raise FaultError("; ".join(found))
 
 
-def demo(seconds: float) -> int:
+def demo(seconds: float, *, keep: bool) -> int:
     """The whole demo; returns the exit code."""
     interrupted = Interrupt()
     print(WELCOME.format(threads=THREADS, tasks=TASKS, products=PRODUCTS, seconds=seconds), flush=True)
-    guarded = guarded_run(seconds, interrupted)
-    print("", *report.summary(guarded), sep="\n", flush=True)
-    if guarded.interrupted:
-        print("\nInterrupted: the run without the library is left out.")
-        return 130
-    print(INTERLUDE.format(seconds=seconds * PACE), flush=True)
-    bare = bare_run(seconds, interrupted)
-    print(COMPARISON)
-    print(*report.side_by_side(guarded, bare), sep="\n", flush=True)
-    if bare.interrupted:
-        print("\nInterrupted: the run without the library was cut short.")
-        return 130
+    with StatisticsPage() as page:
+        guarded = guarded_run(seconds, interrupted, page)
+        print("", *report.summary(guarded), sep="\n", flush=True)
+        if guarded.interrupted:
+            _tell_figures(page)
+            print("\nInterrupted: the run without the library is left out.")
+            return 130
+        print(INTERLUDE.format(seconds=seconds * PACE), flush=True)
+        bare = bare_run(seconds, interrupted)
+        print(COMPARISON)
+        print(*report.side_by_side(guarded, bare), sep="\n", flush=True)
+        _tell_figures(page)
+        if bare.interrupted:
+            print("\nInterrupted: the run without the library was cut short.")
+            return 130
+        if keep:
+            print(STAYING.format(address=page.address), flush=True)
+            while not interrupted():
+                time.sleep(GLANCE)
     return 0
+
+
+def _tell_figures(page: StatisticsPage) -> None:
+    print(FIGURES)
+    print(*figures(page.stats(), page.metrics()), sep="\n", flush=True)
 
 
 def _seconds(text: str) -> float:
@@ -164,13 +192,14 @@ def main() -> int:
     """Read the command line, play, and tell in one line what broke, if anything did."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description="The library at work.")
     parser.add_argument("--seconds", type=_seconds, default=15.0, help="how long the main run takes (default: 15)")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--keep", action="store_true", help="leave the statistics page up at the end, until Ctrl-C")
+    arguments = parser.parse_args()
     if isinstance(sys.stdout, io.TextIOWrapper):
         codecs.register_error("dot", lambda error: (".", error.end))  # type: ignore[attr-defined]
         sys.stdout.reconfigure(errors="dot")
     try:
-        return demo(seconds)
-    except (FaultError, UpstreamDiedError) as error:
+        return demo(arguments.seconds, keep=arguments.keep)
+    except (FaultError, PageError, UpstreamDiedError) as error:
         print(f"\nThe demo broke: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

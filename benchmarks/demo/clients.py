@@ -90,7 +90,7 @@ def connect(port: int, listener: ResilienceListener) -> Service:
         return product
 
     guarded = resilient(
-        cache=CacheConfig(max_size=500, ttl=2.0),
+        cache=CacheConfig(max_size=500, ttl=2.0, enable_metrics=True),
         fallback=FallbackConfig(handler=remembered, fallback_on=(*TRANSIENT, RejectedError)),
         retry=RetryConfig(max_attempts=3, delay=0.05, max_delay=0.2, retry_on=TRANSIENT),
         retry_budget=RetryBudgetConfig(max_retries=30, refill_rate=20.0),

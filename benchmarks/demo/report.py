@@ -28,20 +28,19 @@ def summary(run: Run) -> Iterator[str]:
     yield from _parts(
         calls,
         ("hit", tally["hits"], "answered from the cache"),
-        ("join", tally["coalesced"], "waited for a call for the same product that was under way"),
+        ("join", tally["coalesced"], "waited for a call for that product, under way"),
         ("miss", tally["misses"], "went on into the pipeline"),
     )
     yield "What the callers got:"
     yield from _parts(
         calls,
-        ("fresh", tally["good"], "the product, as the service gave it at most one TTL ago"),
+        ("fresh", tally["good"], "the product, as the service gave it within the TTL"),
         ("old", tally["old"], "the product as it was last seen, from the fallback"),
         ("none", tally["none"], "the fallback's stand-in: the product was never seen"),
         ("error", tally["errors"], "an exception"),
     )
     saved = max(calls - requests, 0)
-    saved = max(calls - requests, 0)
-    yield f"What the upstream got: {requests:,} requests by its own count, so {saved:,} ({share(saved, calls)}) were saved."
+    yield f"Upstream: {requests:,} requests by its own count, so {saved:,} ({share(saved, calls)}) were saved."
     yield "What the stages did:"
     yield from _lines(
         (tally["retries"], "times retry made another attempt"),

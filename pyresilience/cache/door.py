@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _async, _blocking
 from .._lifecycle import lifecycle
@@ -15,6 +15,9 @@ from .flights import IN_FLIGHT
 from .keys import SHORT, KeyMaker, Scope
 from .result_cache import ResultCache
 from .shelf import Row
+
+if TYPE_CHECKING:
+    from ..metrics.cache_metrics import CacheMetrics
 
 NOTHING: Any = object()
 """Stands for the first argument of a call that has none."""
@@ -54,7 +57,7 @@ class Door:
         """The synchronous function in front of *handler*."""
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
         find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load(handler)
-        metrics = self.metrics
+        metrics = self._recorder()
 
         def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
             key, asked = first, 0.0
@@ -70,10 +73,15 @@ class Door:
             except KeyError:
                 pass
             shelf.hits += 1
-            if metrics is not None and (metrics.chance is None or metrics.die() < metrics.chance):
-                metrics.hits += 1
-                if moment >= metrics.turn:
-                    metrics.time_hit(moment, now() - (asked or moment))
+            if metrics is not None:
+                if metrics.skip > 0:
+                    metrics.skip -= 1
+                else:
+                    metrics.hits += 1
+                    if metrics.draw is not None:
+                        metrics.skip = metrics.draw()
+                    if moment >= metrics.turn:
+                        metrics.time_hit(moment, now() - (asked or moment))
             return row[0]
 
         return cached
@@ -82,7 +90,7 @@ class Door:
         """The asynchronous function in front of *handler*."""
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
         find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load_async(handler)
-        metrics = self.metrics
+        metrics = self._recorder()
 
         async def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
             key, asked = first, 0.0
@@ -98,17 +106,28 @@ class Door:
             except KeyError:
                 pass
             shelf.hits += 1
-            if metrics is not None and (metrics.chance is None or metrics.die() < metrics.chance):
-                metrics.hits += 1
-                if moment >= metrics.turn:
-                    metrics.time_hit(moment, now() - (asked or moment))
+            if metrics is not None:
+                if metrics.skip > 0:
+                    metrics.skip -= 1
+                else:
+                    metrics.hits += 1
+                    if metrics.draw is not None:
+                        metrics.skip = metrics.draw()
+                    if moment >= metrics.turn:
+                        metrics.time_hit(moment, now() - (asked or moment))
             return row[0]
 
         return cached
 
     def _load(self, handler: Handler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Any]:
         """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit, metrics, now = self.cache.flights, self._name, self._limit, self.metrics, self.cache.now
+        flights, name, limit, metrics, now = (
+            self.cache.flights,
+            self._name,
+            self._limit,
+            self._recorder(),
+            self.cache.now,
+        )
         heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
         clock, home, signal = self.cache.clock, _blocking.home(), _blocking.Signal
 
@@ -150,7 +169,13 @@ class Door:
         self, handler: AsyncHandler
     ) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Awaitable[Any]]:
         """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit, metrics, now = self.cache.flights, self._name, self._limit, self.metrics, self.cache.now
+        flights, name, limit, metrics, now = (
+            self.cache.flights,
+            self._name,
+            self._limit,
+            self._recorder(),
+            self.cache.now,
+        )
         heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
         clock, home, signal = self.cache.clock, _async.home(), _async.Signal
 
@@ -203,6 +228,10 @@ class Door:
                 self._hit(hit, "fresh")
 
         return touch_and_tell
+
+    def _recorder(self) -> CacheMetrics | None:
+        """Where calls are recorded; None: nowhere, or none of them."""
+        return self.metrics if self.metrics is not None and self.metrics.sampling_rate else None
 
     def _record(self, flight: Flight, began: float) -> None:
         """A call that was no plain hit is over: say what it met, unless it was interrupted while it waited."""

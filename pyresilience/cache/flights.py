@@ -166,17 +166,18 @@ class Flights:
         return True
 
     def land(self, key: Hashable, flight: Flight, value: Any) -> None:
-        """The leader has *value*: keep it, unless it was invalidated meanwhile, and give it to all who wait."""
+        """The leader has *value*: keep it, unless it was invalidated meanwhile, and give it to all who wait.
+
+        The row comes before the flight goes: whoever looks without the lock finds one or the other.
+        """
         once = type(value) not in _PLAIN and _only_once(value)
         weigh = self.shelf.weigh
         weight = 0 if weigh is None else weigh(value)
         with self.lock:
-            flying = self._flying.pop(key, None)
-            if flying is flight:
+            if self._flying.get(key) is flight:  # else it was fenced, and another may have begun
                 if flight.storable and not once:
                     self.shelf.put(key, value, self._now() + self._life if self._life else inf, weight)
-            elif flying is not None:  # it began after ours was fenced
-                self._flying[key] = flying
+                del self._flying[key]
         flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         if flight.followers:
             self._deliver(flight, None if once else Value(value))

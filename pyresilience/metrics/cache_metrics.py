@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
-from random import random
 
 from .._forks import renew_in_child
 from .._typing import Duration
@@ -33,11 +32,12 @@ from .counts import (
 from .holding import Holding
 from .latencies import bucket
 from .recording import Recording, begin, checked_latency, recording_of
+from .sampling import gaps
 from .snapshot import MetricSnapshot
 from .tally import Tally
 from .windows import Totals
 
-STRIDE = 50e-6
+STRIDE = 200e-6
 """Seconds within which hits share one timing: reading the clock twice for each would cost more than the hit."""
 
 
@@ -59,6 +59,22 @@ class CacheMetrics:
         ValueError: The rate is not within 0..1, or a window not above 0.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_holding",
+        "_left",
+        "_tally",
+        "_told",
+        "_told_sizes",
+        "_took",
+        "draw",
+        "hits",
+        "now",
+        "sampling_rate",
+        "skip",
+        "turn",
+    )
+
     hits: int
     """Hits counted on their way, without a lock; `get_stats` tells how many there were."""
     turn: float
@@ -77,9 +93,10 @@ class CacheMetrics:
             raise ValueError(f"sampling_rate must be between 0 and 1, got {sampling_rate!r}")
         self.sampling_rate = float(sampling_rate)
         """The share of calls that is recorded."""
-        self.chance: float | None = None if sampling_rate == 1 else self.sampling_rate
-        """What the die must be below for a call to be recorded; None: all are."""
-        self.die: Callable[[], float] = random
+        self.draw = gaps(self.sampling_rate) if 0 < sampling_rate < 1 else None
+        """Tells how many calls are not recorded until the next one is; None: all are, or none."""
+        self.skip = 0 if self.draw is None else self.draw()
+        """How many of the calls to come are not recorded."""
         self._tally = Tally(WIDTH, window_sizes, clock=clock)
         self.now = self._tally.now
         """Reads the clock by which durations are measured."""
@@ -216,7 +233,15 @@ class CacheMetrics:
                 totals[HIT_TIME if hit else LOAD_TIME] += seconds
 
     def _draw(self) -> bool:
-        return self.chance is None or self.die() < self.chance
+        """Whether the call that begins now is recorded."""
+        if not self.sampling_rate:
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        if self.draw is not None:
+            self.skip = self.draw()
+        return True
 
     # What they say.
 

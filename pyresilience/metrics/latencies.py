@@ -48,7 +48,7 @@ class Latencies:
         """The duration in seconds that this *share* (0..1) of them did not exceed; None: there are none.
 
         Within a bucket they are taken to lie evenly, so the error is below the bucket's width: a factor of 1.6. If all
-        lie in one, it is their mean. What took longer than 100 s counts as 100 s.
+        lie in one, it is their mean; otherwise what took longer than 100 s counts as 100 s.
 
         Raises:
             ValueError: *share* is not within 0..1.

@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import reduce
 from typing import Any
 
 from . import run_metrics
 from .latencies import Latencies
 from .run_metrics import OUTCOMES, STAGES, RunSnapshot
 from .snapshot import MetricSnapshot
-from .state import SERIES, State, add_histories, add_up
+from .state import SERIES, State, add_up
 from .windows import SLICES
 
 
@@ -91,5 +90,5 @@ def _quantiles(latency: Latencies) -> dict[str, float | None]:
 
 def _history(states: Sequence[State], window: float, now: float) -> dict[str, Any]:
     counts = [state.history[window] for state in states if window in state.history]
-    series = reduce(add_histories, ({window: each} for each in counts))[window]
+    series = {name: [sum(each[name][place] for each in counts) for place in range(SLICES)] for name in SERIES}
     return {"step": window / SLICES, "end": now, **series}

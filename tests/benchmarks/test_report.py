@@ -182,5 +182,5 @@ def test_every_target_is_about_contestants_that_run():
     """A misspelt name would show as not measured for ever."""
     for target in TARGETS:
         names = {contestant.name for contestant in ROWS[target.row].contestants}
-        assert {OURS, target.times or OURS, target.faster_than or OURS} <= names
+        assert {target.of, target.times or target.of, target.faster_than or target.of} <= names
         assert (target.at_most, target.at_least) != (None, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
 import signal
 import subprocess
@@ -16,6 +18,9 @@ COMMAND = [sys.executable, "-m", "benchmarks.demo", "--seconds"]
 CELLS = (
     "at phase calls hit join miss reqs retry late circuit by_circuit by_rate by_bulk old none error p50 p99"
 ).split()
+
+
+FIGURES = "The metrics of the run with the library"
 
 
 @pytest.fixture(scope="module")
@@ -90,18 +95,96 @@ def test_the_comparison_is_measured(output):
     assert float(errors[1]) == 0.0 < float(errors[2])
 
 
+def figure(output, title):
+    """What the metrics say under *title*, summed over the functions."""
+    row = re.search(rf"\n +{title} +(.+)", output[output.index(FIGURES) :])[1]
+    return sum(map(number, row.split()))
+
+
+def test_the_metrics_are_those_of_the_run(output):
+    """What the page said at last, over HTTP, is what the table says and the upstream saw."""
+    assert figure(output, "hits, fresh from the cache") == sum(column(output, "hit"))
+    assert figure(output, "hits, joined a call under way") == sum(column(output, "join"))
+    assert figure(output, "misses") == sum(column(output, "miss"))
+    assert figure(output, "retries") == sum(column(output, "retry"))
+    assert figure(output, "timeouts") == sum(column(output, "late"))
+    assert figure(output, "refused by the circuit breaker") == sum(column(output, "by_circuit"))
+    opened = re.search(r"([\d,]+) +times the circuit opened", output)[1]
+    assert f"became open {opened} times" in output
+
+
+def test_what_stands_under_the_table_fits_into_80_columns(output):
+    """Summary, comparison and metrics are for any terminal; their prose is wrapped by it."""
+    summary, _, rest = output[output.index(" calls in ") :].partition("Now the same callers")
+    figures = rest[rest.index(FIGURES) :]
+    compared = rest[rest.index("whole run") : rest.index(FIGURES)]
+    wide = [line for line in (summary + compared + figures).splitlines() if len(line) > 80]
+    assert wide == []
+
+
+def ask(address, path):
+    """Status and body of the answer of the page at *address*."""
+    port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", address)[1])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def calls(stats):
+    """How many each function has had, as the page says."""
+    return {each["function"]: each["cache"]["calls"] for each in json.loads(stats)["functions"]}
+
+
+def until(demo, pattern):
+    """What *demo* prints up to the line that has *pattern*."""
+    lines = []
+    while not re.search(pattern, lines[-1] if lines else ""):
+        lines.append(demo.stdout.readline())
+        assert lines[-1], demo.stderr.read()
+    return "".join(lines)
+
+
+def test_the_page_is_gone_with_the_demo(output):
+    """Its address stands above the table, and after the demo nobody answers there."""
+    address = re.search(r"statistics page: (\S+)", output.partition("---- cache ----")[0])[1]
+    with pytest.raises(ConnectionRefusedError):
+        ask(address, "/")
+
+
+def test_the_page_is_there_while_it_runs_and_stays_if_asked_to():
+    """From the first row on there are page, figures and metrics; with --keep they stay until Ctrl-C, which is no error."""
+    with subprocess.Popen(
+        [*COMMAND, "1", "--keep"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as demo:
+        address = re.search(r"statistics page: (\S+)", until(demo, "statistics page"))[1]
+        until(demo, "healthy")
+        status, stats = ask(address, "/stats.json")
+        assert status == 200
+        early = calls(stats)
+        assert [*early] == ["benchmarks.demo.clients.fetch", "benchmarks.demo.clients.fetch_async"]
+        assert all(early.values())
+        assert address in until(demo, "until Ctrl-C")
+        late = calls(ask(address, "/stats.json")[1])
+        assert all(late[function] > early[function] for function in early)
+        assert ask(address, "/")[0] == ask(address, "/metrics")[0] == 200
+        demo.send_signal(signal.SIGINT)
+        assert demo.communicate(timeout=60) == ("", "")
+    assert demo.returncode == 0
+
+
 def test_ctrl_c_ends_it_with_the_summary_so_far():
     """After Ctrl-C there are a summary that adds up, no traceback, and the exit code that says so."""
     with subprocess.Popen(
         [*COMMAND, "60"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     ) as demo:
-        lines = []
-        while not re.match(r" +1 healthy", lines[-1] if lines else ""):
-            lines.append(demo.stdout.readline())
-            assert lines[-1], demo.stderr.read()
+        first = until(demo, r"^ +1 healthy")
         demo.send_signal(signal.SIGINT)
         rest, errors = demo.communicate(timeout=60)
-    output = "".join(lines) + rest
+    output = first + rest
     assert (demo.returncode, errors) == (130, "")
     assert "Interrupted" in rest
     assert "Side by side" not in rest

@@ -260,7 +260,7 @@ def test_what_is_no_number_is_left_out(exporter, stream):
 def test_sampled_counts_are_told_as_they_are(exporter, stream):
     """Nothing is scaled up."""
     metrics = CacheMetrics(sampling_rate=0.5)
-    metrics.die = lambda: 0.0
+    metrics.skip, metrics.draw = 0, lambda: 0  # each call is drawn
     for _ in range(4):
         metrics.record_hit()
     exporter.export_metrics("f", metrics)

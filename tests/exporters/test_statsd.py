@@ -295,7 +295,7 @@ def test_what_began_anew_is_sent_whole(exporter, daemon):
 def test_sampled_counts_are_sent_as_they_are(exporter, daemon):
     """Nothing is scaled up."""
     metrics = CacheMetrics(sampling_rate=0.5)
-    metrics.die = lambda: 0.0
+    metrics.skip, metrics.draw = 0, lambda: 0  # each call is drawn
     for _ in range(4):
         metrics.record_hit()
     exporter.export_metrics("f", metrics)
