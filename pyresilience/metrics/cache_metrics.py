@@ -20,17 +20,16 @@ from .counts import (
     LOAD_LATENCY,
     LOAD_TIME,
     MISSES,
-    REJECTIONS,
     RUNS,
     SERIES,
     STALE,
-    TIMEOUTS,
     WIDTH,
     to_snapshot,
     to_totals,
 )  # fmt: skip
 from .holding import Holding
 from .latencies import bucket
+from .recorder import Recorder
 from .recording import Recording, begin, checked_latency, recording_of
 from .sampling import gaps
 from .snapshot import MetricSnapshot
@@ -41,7 +40,7 @@ STRIDE = 200e-6
 """Seconds within which hits share one timing: reading the clock twice for each would cost more than the hit."""
 
 
-class CacheMetrics:
+class CacheMetrics(Recorder):
     """Counts and durations of the calls to a cache; safe for threads, without a lock on the way of a hit.
 
     A decorated function has one as `.metrics` if its cache was made with `enable_metrics=True`. For a cache of your
@@ -165,30 +164,6 @@ class CacheMetrics:
 
     # By hand.
 
-    def record_hit(self) -> None:
-        """A call was answered from the cache."""
-        self.record(HITS)
-
-    def record_miss(self) -> None:
-        """A call found nothing usable in the cache."""
-        self.record(MISSES)
-
-    def record_stale_hit(self) -> None:
-        """The call found an entry whose time was over."""
-        self.record(STALE)
-
-    def record_recalculation(self) -> None:
-        """The call ran the function."""
-        self.record(RUNS)
-
-    def record_wait_timeout(self) -> None:
-        """The call waited as long as it may for another caller."""
-        self.record(TIMEOUTS)
-
-    def record_size_limit_rejection(self) -> None:
-        """The call's result was too large to be kept."""
-        self.record(REJECTIONS)
-
     def record_latency(self, seconds: float) -> None:
         """The call took *seconds*: as a hit if that was recorded before, and otherwise as a miss.
 
@@ -211,7 +186,7 @@ class CacheMetrics:
         """A call that is recorded by hand begins: as a whole, or not at all."""
         return Recording(self, drawn=self._draw())
 
-    def record(self, what: int, seconds: float = 0.0, *, call: Recording | None = None) -> None:
+    def record(self, what: int, seconds: float = 0.0, call: Recording | None = None) -> None:
         """Count *what*, a place among the totals or LATENCY, for the *call*, or for the one being recorded here."""
         if call is None:
             call = recording_of(self)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Self
 
 from .cache_metrics import CacheMetrics
-from .counts import HITS, LATENCY, MISSES, REJECTIONS, RUNS, STALE, TIMEOUTS
+from .counts import LATENCY
+from .recorder import Recorder
 from .recording import Recording, begin, end
 
 
-class MetricsContext:
+class MetricsContext(Recorder):
     """Times the block, as one call of these metrics.
 
     In the block, say by the `record_` methods what the call met, of this object or of the metrics themselves. Without
@@ -42,33 +43,10 @@ class MetricsContext:
 
     def __exit__(self, *exc_info: object) -> None:
         if self.metrics is not None:
-            self._record(LATENCY, max(0.0, self.metrics.now() - self._began))
+            self.record(LATENCY, max(0.0, self.metrics.now() - self._began))
             end(self._before)
 
-    def record_hit(self) -> None:
-        """The call was answered from the cache."""
-        self._record(HITS)
-
-    def record_miss(self) -> None:
-        """The call found nothing usable in the cache."""
-        self._record(MISSES)
-
-    def record_stale_hit(self) -> None:
-        """The call found an entry whose time was over."""
-        self._record(STALE)
-
-    def record_recalculation(self) -> None:
-        """The call ran the function."""
-        self._record(RUNS)
-
-    def record_wait_timeout(self) -> None:
-        """The call waited as long as it may for another caller."""
-        self._record(TIMEOUTS)
-
-    def record_size_limit_rejection(self) -> None:
-        """The call's result was too large to be kept."""
-        self._record(REJECTIONS)
-
-    def _record(self, what: int, seconds: float = 0.0) -> None:
+    def record(self, what: int, seconds: float = 0.0) -> None:
+        """Count *what* of this call."""
         if self.metrics is not None:
-            self.metrics.record(what, seconds, call=self._call)
+            self.metrics.record(what, seconds, self._call)

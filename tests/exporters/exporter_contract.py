@@ -200,10 +200,14 @@ class ExporterContract:
         """The others are told; that one is logged, once."""
         good, bad = cached("good"), cached(f"bad_{time.monotonic_ns()}")  # what is logged once, is so for ever
 
-        def broken(*_):
-            raise RuntimeError("out of order")
+        read = CacheMetrics.get_stats
 
-        monkeypatch.setattr(bad.metrics, "get_stats", broken)
+        def broken(metrics, *window):
+            if metrics is bad.metrics:
+                raise RuntimeError("out of order")
+            return read(metrics, *window)
+
+        monkeypatch.setattr(CacheMetrics, "get_stats", broken)
         for f in (bad, good):
             exporter.register_function(f)
         exporter.start()
