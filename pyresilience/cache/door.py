@@ -121,13 +121,8 @@ class Door:
 
     def _load(self, handler: Handler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Any]:
         """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit, metrics, now = (
-            self.cache.flights,
-            self._name,
-            self._limit,
-            self._recorder(),
-            self.cache.now,
-        )
+        flights, name, limit = self.cache.flights, self._name, self._limit
+        metrics, now = self.metrics, self.cache.now
         heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
         clock, home, signal = self.cache.clock, _blocking.home(), _blocking.Signal
 
@@ -169,13 +164,8 @@ class Door:
         self, handler: AsyncHandler
     ) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Awaitable[Any]]:
         """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit, metrics, now = (
-            self.cache.flights,
-            self._name,
-            self._limit,
-            self._recorder(),
-            self.cache.now,
-        )
+        flights, name, limit = self.cache.flights, self._name, self._limit
+        metrics, now = self.metrics, self.cache.now
         heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
         clock, home, signal = self.cache.clock, _async.home(), _async.Signal
 
@@ -230,7 +220,7 @@ class Door:
         return touch_and_tell
 
     def _recorder(self) -> CacheMetrics | None:
-        """Where calls are recorded; None: nowhere, or none of them."""
+        """Where hits are recorded; None: nowhere, or none of them."""
         return self.metrics if self.metrics is not None and self.metrics.sampling_rate else None
 
     def _record(self, flight: Flight, began: float) -> None:

@@ -48,6 +48,8 @@ class Flight(Call):
     """What it was told while it waited."""
     home: Any = None
     """The event loop it lives in; None: a thread, or trio."""
+    thread: int = 0
+    """The thread that it blocks; 0: it lives in an event loop."""
     over: bool = False
     """It has landed, or failed, and holds on to no argument."""
     found: bool = False
@@ -64,6 +66,8 @@ class Flight(Call):
 
     def follow(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
         """Wait for *leader*; False: it would wait for us, or has ended."""
+        if self.thread and self.thread == leader.thread:  # it is below us, though in another context
+            return False
         if self.above is None:
             return self._line_up(leader, signal)
         with _graph.lock:

@@ -62,7 +62,9 @@ class Flights:
         while above is not None and above.over:
             above = above.above
         flight.above = above
-        if home is not None:
+        if home is None:
+            flight.thread = threading.get_ident()
+        else:
             flight.home = home()
         leading.set(flight)  # before others can see it: a signal handler that runs now must not wait for it
         if key is not UNKEYED:
@@ -114,8 +116,7 @@ class Flights:
         """Whether *row* landed just before we boarded; if not, its time is over and it goes."""
         with self.lock:
             if self._now() < row[1]:
-                if self._flying.get(key) is flight:
-                    del self._flying[key]
+                self._take_off(key, flight)
                 fresh = True
             else:
                 if self.shelf.rows.get(key) is row:
@@ -177,7 +178,7 @@ class Flights:
             if self._flying.get(key) is flight:  # else it was fenced, and another may have begun
                 if flight.storable and not once:
                     self.shelf.put(key, value, self._now() + self._life if self._life else inf, weight)
-                del self._flying[key]
+                self._take_off(key, flight)
         flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         if flight.followers:
             self._deliver(flight, None if once else Value(value))
@@ -186,8 +187,7 @@ class Flights:
         """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""
         if flight.leader is None and isinstance(error, Exception):
             with self.lock:
-                if self._flying.get(key) is flight:
-                    del self._flying[key]
+                self._take_off(key, flight)
             if flight.followers:
                 self._deliver(flight, Error(error))
 
@@ -210,6 +210,15 @@ class Flights:
             flight.followers = ()
         for each in told:
             each.wake()
+
+    def _take_off(self, key: Hashable, flight: Flight) -> None:
+        """Forget *flight*, unless another has taken its place; nothing comes between looking and forgetting."""
+        flying = self._flying
+        try:
+            if flying[key] is flight:
+                del flying[key]
+        except KeyError:
+            return
 
     def _deliver(self, flight: Flight, outcome: Outcome | None) -> None:
         """Give all who wait the outcome; None: it cannot be shared, so each computes its own."""

@@ -37,7 +37,10 @@ class Shelf:
         rows = self.rows
         rows[key] = value, until
         if len(rows) > self.size:
-            rows.popitem(False)
+            try:
+                rows.popitem(False)
+            except KeyError:  # a signal handler has just emptied it
+                return
 
     def read(self, key: Hashable, now: float) -> Row | None:
         """The row under *key*, made the most recently used; None: there is none, or its time is over. Counted."""

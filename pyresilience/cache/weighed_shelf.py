@@ -1,6 +1,7 @@
 """A shelf that keeps account of what it holds and has let go, function by function, as it goes. Pure.
 
-Between a change of the rows and the entry in the account stands no call: an interrupt must not come between them.
+Between a look at the rows, their change and the entry in the account stands no call, so that neither an interrupt nor a
+signal handler that uses the same cache comes between them.
 """
 
 from __future__ import annotations
@@ -49,27 +50,32 @@ class WeighedShelf(Shelf):
         return self._whole if scope is None else self._shares.setdefault(scope, Holdings(self.size))
 
     def put(self, key: Hashable, value: Any, until: float, weight: int = 0) -> None:
-        """Keep *value* until then under a *key* that is not there, as the most recently used."""
-        if not self.drop(key, "replaced") and len(self.rows) >= self.size:
-            self.drop(self._oldest(), "size")
-        whole, share = self._whole, self._share(key)
-        self.rows[key] = value, until, weight
+        """Keep *value* until then under *key*, as the most recently used."""
+        whole, share, row = self._whole, self._share(key), (value, until, weight)
+        while len(self.rows) >= self.size and key not in self.rows:
+            self._drop_oldest()
+        while key in self.rows:
+            self.drop(key, "replaced")
+        self.rows[key] = row
         whole.entries += 1
         share.entries += 1
         whole.size_bytes += weight
         share.size_bytes += weight
+        while len(self.rows) > self.size:
+            self._drop_oldest()
 
     def drop(self, key: Hashable, cause: Cause) -> bool:
         """Forget *key*; False: it was not there."""
-        row = self.rows.get(key)
-        if row is None:
+        whole, share = self._whole, self._share(key)
+        try:
+            row = self.rows[key]
+            del self.rows[key]
+        except KeyError:
             return False
-        whole, share, weight = self._whole, self._share(key), row[2]
-        del self.rows[key]
         whole.entries -= 1
         share.entries -= 1
-        whole.size_bytes -= weight
-        share.size_bytes -= weight
+        whole.size_bytes -= row[2]
+        share.size_bytes -= row[2]
         whole.gone[cause] += 1
         share.gone[cause] += 1
         return True
@@ -78,15 +84,14 @@ class WeighedShelf(Shelf):
         """Forget everything, the counts too."""
         for key in [*self.rows]:
             self.drop(key, "invalidated")
-        super().clear()
+        self.hits = self.misses = 0
 
-    def _oldest(self) -> Hashable:
-        """The key that was used least recently."""
-        while True:
-            try:
-                return next(iter(self.rows))
-            except RuntimeError:  # a hit has moved a row just now
-                continue
+    def _drop_oldest(self) -> None:
+        """Drop what was used least recently, if anything is left."""
+        try:
+            self.drop(next(iter(self.rows)), "size")
+        except (RuntimeError, StopIteration):  # a hit has moved a row just now, or all are gone
+            return
 
     def _share(self, key: Hashable) -> Holdings:
         """The account of the function that *key* belongs to."""

@@ -54,7 +54,7 @@ class Ring:
         if not place:
             return [after[each] for each in places]
         begin, before = self._marks[place - 1]
-        share = min(1.0, (moment - begin) / max(1e-9, min(self._slice, end - begin)))
+        share = 1.0 if moment >= end else min(1.0, (moment - begin) / min(self._slice, end - begin))
         return [before[each] + (after[each] - before[each]) * share for each in places]
 
 
