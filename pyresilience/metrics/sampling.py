@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import repeat, starmap
 from math import log1p
 from random import getrandbits
+from sys import maxsize
 
 BITS = 10
 """The geometric distribution is drawn from 2 ** BITS of its quantiles; its mean comes out within 0.1 %."""
@@ -24,4 +25,5 @@ def gaps(rate: float) -> Callable[[], int]:
 @lru_cache(maxsize=32)
 def _quantiles(rate: float) -> tuple[int, ...]:
     parts = 2**BITS
-    return tuple(int(log1p(-(place + 0.5) / parts) / log1p(-rate)) for place in range(parts))
+    lengths = (log1p(-(place + 0.5) / parts) / log1p(-rate) for place in range(parts))
+    return tuple(int(min(length, maxsize)) for length in lengths)
