@@ -12,7 +12,8 @@ from functools import cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from ._outcome import Expired
+from ._blocking import in_background
+from ._outcome import Error, Expired, Outcome, Value
 from ._testing_mode import mode
 
 if TYPE_CHECKING:
@@ -83,30 +84,30 @@ def _trio_runner() -> Callable[[Callable[[], object]], None]:
 class Signal:
     """Wakes the one task that waits for it, from any thread; setting it twice is setting it once."""
 
-    __slots__ = ("_event", "_run", "home")
+    __slots__ = ("_run", "event", "home")
 
     def __init__(self) -> None:
         import anyio
 
         self.home = home()()
-        self._event = anyio.Event()
+        self.event = anyio.Event()
         self._run = _runner(self.home)
 
     def set(self) -> None:
         """Wake the waiting task; callable from anywhere."""
-        self._run(self._event.set)
+        self._run(self.event.set)
 
     async def wait(self, clock: Clock, seconds: float | None = None) -> None:
         """Return when set, or when *seconds* have passed; look at what you waited for to know which."""
         if seconds is None:
-            await self._event.wait()
+            await self.event.wait()
             return
         import anyio
 
         cancel = clock.alarm(seconds, self.set)
         try:
             with anyio.move_on_after(None if cancel else seconds):
-                await self._event.wait()
+                await self.event.wait()
         finally:
             if cancel is not None:
                 cancel()
@@ -194,3 +195,32 @@ class _Limit:
         if not self._over:
             self._late = True
             self._task.cancel()
+
+
+async def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> Any:
+    """What the blocking *function* returns, which runs in a thread; when the wait is cancelled, *stop* it.
+
+    Then it is still waited for, as it ends soon: nothing of it remains when the cancellation goes on.
+    """
+    import anyio
+
+    done = Signal()
+    outcome: list[Outcome] = []
+
+    def run() -> None:
+        try:
+            outcome.append(Value(function()))
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome.append(Error(error))
+        finally:
+            done.set()
+
+    in_background(run, "pyresilience-elsewhere")
+    try:
+        await done.event.wait()
+    except BaseException:
+        stop()
+        with anyio.CancelScope(shield=True):
+            await done.event.wait()
+        raise
+    return outcome.pop().unwrap()

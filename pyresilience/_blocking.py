@@ -273,3 +273,12 @@ def in_background(function: Callable[[], object], name: str) -> Thread:
     thread = Thread(target=function, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> Any:
+    """What the blocking *function* returns; when the wait for it is interrupted, *stop* it."""
+    try:
+        return function()
+    except BaseException:
+        stop()
+        raise

@@ -80,6 +80,11 @@ class ResultCache:
             self.shelf.put(key, value, self.now() + life if life else inf, weight)
         self._notice()
 
+    def values(self) -> list[Any]:
+        """The values of all entries that are still good, in no order that matters."""
+        now = self.now()
+        return [row[0] for row in [*self.shelf.rows.values()] if now < row[1]]
+
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
         with self.flights.lock:

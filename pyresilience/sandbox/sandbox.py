@@ -1,0 +1,234 @@
+"""Sandboxes: where code runs, and identical code runs once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from .._typing import Duration
+from ..cache.config import CacheConfig
+from .cache_view import AsyncCacheView, CacheView
+from .environment import checked
+from .errors import SandboxClosedError, UnknownLanguageError
+from .job import Job, Limits
+from .key import key_of
+from .result import ExecutionResult
+from .runner import Runner
+from .settings import CACHE, QUEUE, Settings, checked_timeout, settings
+
+if TYPE_CHECKING:
+    from .executors.base import Executor
+
+
+class _Sandbox:
+    """What both kinds of sandboxes have."""
+
+    def __init__(self, its: Settings) -> None:
+        self.id = secrets.token_hex(8)
+        """A name of its own."""
+        self.template = its.template
+        """What kind of sandbox it is."""
+        self._settings = its
+        self._env = its.env
+        self._closed = False
+        self._secret = secrets.token_bytes(32)
+        self._runner = Runner(its.executor, its.cache, max_concurrent=its.max_concurrent, max_wait=its.max_wait)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """A copy of its environment variables."""
+        return dict(self._env)
+
+    def set_env(self, variables: Mapping[str, str]) -> None:
+        """Replace its environment variables.
+
+        Raises:
+            TypeError: They are no mapping from text to text.
+            ValueError: A process cannot be given them.
+        """
+        self._env = checked(variables)
+
+    def update_env(self, variables: Mapping[str, str]) -> None:
+        """Add to its environment variables, or change some.
+
+        Raises:
+            TypeError: They are no mapping from text to text.
+            ValueError: A process cannot be given them.
+        """
+        self._env = {**self._env, **checked(variables)}
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that it runs."""
+        return sorted(self._settings.executor.languages())
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was killed."""
+        return self._closed
+
+    def _job(
+        self,
+        code: str,
+        language: str,
+        env: Mapping[str, str] | None,
+        timeout: Duration | None,
+        working_dir: str | os.PathLike[str] | None,
+    ) -> Job:
+        if self._closed:
+            raise SandboxClosedError(f"the sandbox {self.id} was killed: create another")
+        if not isinstance(code, str):
+            raise TypeError(f"code must be text, got {type(code).__name__}")
+        if language not in self._settings.executor.languages():
+            raise UnknownLanguageError(language, self.languages)
+        folder = None if working_dir is None else Path(working_dir).resolve()
+        if folder is not None and not folder.is_dir():
+            raise NotADirectoryError(f"working_dir must be a directory, got {str(working_dir)!r}")
+        limit = self._settings.timeout if timeout is None else checked_timeout(timeout)
+        return Job(code, language, {**self._env, **checked(env)}, folder, limit, self._settings.limits)
+
+    def _key(self, job: Job) -> bytes:
+        interpreter = self._settings.executor.languages()[job.language]
+        return key_of(job, template=self.template, interpreter=interpreter, secret=self._secret)
+
+    def _close(self) -> None:
+        self._closed = True
+        self._settings.executor.close()
+        self._runner.cache.clear()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id}, {self.template}, {'closed' if self._closed else 'open'})"
+
+
+class Sandbox(_Sandbox):
+    """Runs code, and reuses the result of an identical run; make one with `create`."""
+
+    @classmethod
+    def create(
+        cls,
+        template: str = "code-interpreter",
+        env: Mapping[str, str] | None = None,
+        cache: CacheConfig = CACHE,
+        timeout: Duration = 120,
+        *,
+        executor: Executor | None = None,
+        limits: Limits | None = None,
+        max_concurrent: int | None = None,
+        max_wait: Duration = QUEUE,
+    ) -> Self:
+        """A new sandbox.
+
+        Args:
+            template: What kind: `code-interpreter`, `base` or `python`.
+            env: Environment variables of all its runs.
+            cache: How many results are kept, and for how long.
+            timeout: Seconds that a run may take, unless it says otherwise.
+            executor: What runs the code; None: bubblewrap where it works, and otherwise a plain subprocess.
+            limits: What a run may take.
+            max_concurrent: Runs at once; None: twice the number of processors.
+            max_wait: Seconds that a run waits for its turn.
+
+        Raises:
+            TypeError: A setting is of the wrong type.
+            ValueError: There is no such template, or a setting is out of its range.
+        """
+        return cls(settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait))
+
+    @property
+    def cache(self) -> CacheView:
+        """Its cache: `stats()` and `clear()`."""
+        return CacheView(self._runner)
+
+    def run_code(
+        self,
+        code: str,
+        *,
+        language: str = "python",
+        env: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        working_dir: str | os.PathLike[str] | None = None,
+        use_cache: bool = True,
+    ) -> ExecutionResult:
+        """Run *code*, or give the result of an identical run.
+
+        Identical are runs of the same code in the same language, by the same build of the interpreter, with the same
+        environment and the same files in the working directory.
+
+        Args:
+            code: The program.
+            language: `python`, `javascript` or `bash`.
+            env: Environment variables of this run, over those of the sandbox.
+            timeout: Seconds that it may take; None: as the sandbox says.
+            working_dir: Where it runs; None: in a fresh directory of its own.
+            use_cache: Whether a cached result will do, and this one is kept.
+
+        Raises:
+            SandboxClosedError: The sandbox was killed.
+            UnknownLanguageError: There is no interpreter for the language.
+            BulkheadFullError: Too many runs are under way, and none ended within `max_wait`.
+            NotADirectoryError: There is no such working directory.
+        """
+        job = self._job(code, language, env, timeout, working_dir)
+        return self._runner.answer(job, self._key(job) if use_cache else None)
+
+    def kill(self) -> None:
+        """End it, and what runs in it; ended already: do nothing."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.kill()
+
+
+class AsyncSandbox(_Sandbox):
+    """`Sandbox` with `await`: for asyncio and trio."""
+
+    @classmethod
+    async def create(
+        cls,
+        template: str = "code-interpreter",
+        env: Mapping[str, str] | None = None,
+        cache: CacheConfig = CACHE,
+        timeout: Duration = 120,  # noqa: ASYNC109 - part of the contract
+        *,
+        executor: Executor | None = None,
+        limits: Limits | None = None,
+        max_concurrent: int | None = None,
+        max_wait: Duration = QUEUE,
+    ) -> Self:
+        """A new sandbox, with the settings of `Sandbox.create`."""
+        return cls(settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait))
+
+    @property
+    def cache(self) -> AsyncCacheView:
+        """Its cache: `stats()` and `clear()`."""
+        return AsyncCacheView(self._runner)
+
+    async def run_code(
+        self,
+        code: str,
+        *,
+        language: str = "python",
+        env: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - part of the contract
+        working_dir: str | os.PathLike[str] | None = None,
+        use_cache: bool = True,
+    ) -> ExecutionResult:
+        """Run *code*, or give the result of an identical run; see `Sandbox.run_code`. A cancelled run is killed."""
+        job = self._job(code, language, env, timeout, working_dir)
+        return await self._runner.answer_async(job, self._key(job) if use_cache else None)
+
+    async def kill(self) -> None:
+        """End it, and what runs in it; ended already: do nothing."""
+        self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.kill()

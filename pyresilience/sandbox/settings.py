@@ -1,0 +1,90 @@
+"""What a sandbox is made with, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._settings import seconds
+from .._typing import Duration
+from ..cache.config import CacheConfig
+from .environment import checked
+from .job import Limits
+
+if TYPE_CHECKING:
+    from .executors.base import Executor
+
+TEMPLATES = ("code-interpreter", "base", "python")
+"""The kinds of sandboxes. All are alike here; each keeps its results apart."""
+
+CACHE = CacheConfig(max_size=1000, ttl=300.0)
+QUEUE = 24 * 3600.0
+"""Seconds that a run waits for its turn, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What both kinds of sandboxes are made with."""
+
+    template: str
+    env: dict[str, str]
+    cache: CacheConfig
+    timeout: float
+    executor: Executor
+    limits: Limits
+    max_concurrent: int
+    max_wait: float
+
+
+def settings(
+    template: str,
+    env: Mapping[str, str] | None,
+    cache: CacheConfig,
+    timeout: Duration,
+    executor: Executor | None,
+    limits: Limits | None,
+    max_concurrent: int | None,
+    max_wait: Duration,
+) -> Settings:
+    """The settings, checked; the executor is chosen if none is given.
+
+    Raises:
+        TypeError: One is of the wrong type.
+        ValueError: One is out of its range.
+    """
+    if template not in TEMPLATES:
+        raise ValueError(f"template must be one of {', '.join(TEMPLATES)}, got {template!r}")
+    if not isinstance(cache, CacheConfig):
+        raise TypeError(f"cache must be a CacheConfig, got {cache!r}")
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(f"limits must be Limits, got {limits!r}")
+    variables, limit = checked(env), checked_timeout(timeout)
+    if executor is None:
+        from .executors.choose import choose
+
+        executor = choose()
+    return Settings(
+        template,
+        variables,
+        cache,
+        limit,
+        executor,
+        limits or Limits(),
+        max_concurrent or 2 * (os.cpu_count() or 1),
+        seconds(max_wait),
+    )
+
+
+def checked_timeout(value: Duration) -> float:
+    """*value* in seconds.
+
+    Raises:
+        TypeError: It is no duration.
+        ValueError: It is not finite, or not above 0.
+    """
+    limit = seconds(value)
+    if not 0 < limit < float("inf"):
+        raise ValueError(f"timeout must be finite and > 0 seconds, got {value!r}")
+    return limit
