@@ -224,3 +224,29 @@ async def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> 
             await done.event.wait()
         raise
     return outcome.pop().unwrap()
+
+
+async def unless(gone: Callable[[], Awaitable[object]], inner: Callable[[], Awaitable[Any]]) -> Any:
+    """Run *inner*, and cancel it as soon as *gone* returns; *gone* is cancelled once *inner* has ended.
+
+    Raises:
+        Expired: *gone* returned first.
+    """
+    import anyio
+
+    outcome: Outcome | None = None
+
+    async def watch() -> None:
+        await gone()
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        try:
+            outcome = Value(await inner())
+        except Exception as error:  # noqa: BLE001 - it is raised again outside the group, which would wrap it
+            outcome = Error(error)
+        group.cancel_scope.cancel()
+    if outcome is None:
+        raise Expired
+    return outcome.unwrap()
