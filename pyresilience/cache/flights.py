@@ -174,11 +174,16 @@ class Flights:
         once = type(value) not in _PLAIN and _only_once(value)
         weigh = self.shelf.weigh
         weight = 0 if weigh is None else weigh(value)
+        flying = self._flying
         with self.lock:
-            if self._flying.get(key) is flight:  # else it was fenced, and another may have begun
+            if flying.get(key) is flight:  # else it was fenced, and another may have begun
                 if flight.storable and not once:
                     self.shelf.put(key, value, self._now() + self._life if self._life else inf, weight)
-                self._take_off(key, flight)
+                try:  # `_take_off`, without the call
+                    if flying[key] is flight:
+                        del flying[key]
+                except KeyError:
+                    pass
         flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         if flight.followers:
             self._deliver(flight, None if once else Value(value))

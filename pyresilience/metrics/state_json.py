@@ -12,6 +12,9 @@ from .snapshot import Evictions, MetricSnapshot
 from .state import SERIES, STATES, Circuit, State
 from .windows import SLICES
 
+LARGEST = 2**53
+"""Beyond it, floats cannot count."""
+
 _WHOLE = [each.name for each in fields(MetricSnapshot) if each.type == "int"]
 
 
@@ -45,7 +48,7 @@ def _cache(data: Any) -> MetricSnapshot | None:
         avg_latency_ms=_number(data["avg_latency_ms"]),
         evictions=Evictions(**{name: _count(count) for name, count in data["evictions"].items()}),
         max_entries=None if data["max_entries"] is None else _count(data["max_entries"]),
-        sampling_rate=_number(data["sampling_rate"]),
+        sampling_rate=_share(data["sampling_rate"]),
         hit_latency=_latencies(data["hit_latency"]),
         load_latency=_latencies(data["load_latency"]),
     )
@@ -84,14 +87,20 @@ def _counts(data: Any, length: int) -> tuple[int, ...]:
 
 
 def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"a count must be a whole number >= 0, got {value!r}")
+    if type(value) is not int or not 0 <= value <= LARGEST:
+        raise ValueError("a count must be a whole number from 0 to 2 ** 53")
     return value
 
 
 def _number(value: Any) -> float:
     if type(value) not in (int, float) or not (isfinite(value) and value >= 0):
         raise ValueError(f"a number must be finite and >= 0, got {value!r}")
+    return float(value)
+
+
+def _share(value: Any) -> float:
+    if _number(value) > 1:
+        raise ValueError(f"a share must be at most 1, got {value!r}")
     return float(value)
 
 

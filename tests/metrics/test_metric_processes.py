@@ -12,6 +12,7 @@ from pyresilience import CacheConfig, ResultCache, resilient
 PRELUDE = """
 import faulthandler, gc, os, signal, sys, threading
 from pyresilience import *
+from pyresilience.errors import ResilienceError
 from pyresilience.metrics import *
 faulthandler.dump_traceback_later(30, exit=True)
 
@@ -181,6 +182,21 @@ f(1)
 s = f.metrics.get_stats()
 print(s.hits, s.misses, s.coalesced, s.recalculations)
 """) == ["0", "0", "1", "1", "0", "1"]
+
+
+def test_calls_after_the_shutdown(lines):
+    """What is refused because the process shuts down is not counted; hits, which are still given out, are."""
+    assert lines("""
+f = resilient(cache=CacheConfig(enable_metrics=True))(lambda x: x)
+f(1)
+shutdown()
+f(1)
+try:
+    f(2)
+except ResilienceError:
+    s = f.metrics.get_stats()
+    print(s.hits, s.misses, s.total_calls)
+""") == ["1", "1", "2"]
 
 
 def test_a_finalizer_may_call_and_read():
