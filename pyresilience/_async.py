@@ -215,9 +215,17 @@ async def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> 
         finally:
             done.set()
 
-    in_background(run, "pyresilience-elsewhere")
+    try:
+        in_background(run, "pyresilience-elsewhere")
+    except BaseException:
+        stop()
+        function()
+        raise
     try:
         await done.event.wait()
+    except GeneratorExit:  # the event loop was closed under it
+        stop()
+        raise
     except BaseException:
         stop()
         with anyio.CancelScope(shield=True):

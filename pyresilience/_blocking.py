@@ -276,9 +276,13 @@ def in_background(function: Callable[[], object], name: str) -> Thread:
 
 
 def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> Any:
-    """What the blocking *function* returns; when the wait for it is interrupted, *stop* it."""
+    """What the blocking *function* returns; when the wait for it is interrupted, *stop* it.
+
+    Then it is called once more, so that nothing of it remains when the interrupt goes on.
+    """
     try:
         return function()
     except BaseException:
         stop()
+        function()
         raise

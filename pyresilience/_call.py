@@ -29,6 +29,8 @@ class Call:
     """The permit that a rate limiter is about to give it."""
     deadline: float | None = None
     """When the whole call must be over, on the pipeline's clock."""
+    late: bool = False
+    """Its deadline passed while it waited for another caller that computed the same."""
     admitted: float = 0.0
     """When the circuit breaker let this attempt through, where it times attempts."""
     pause: float = 0.0

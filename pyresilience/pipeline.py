@@ -133,8 +133,7 @@ class Pipeline:
             return None
         shared = isinstance(self._cache, ResultCache)
         cache = self._cache if shared else ResultCache(cast("CacheConfig", self._cache), clock=self._wiring.clock)
-        limits = [stage.call_limit for stage in self.stages if stage.call_limit is not None]
-        limit = min(limits, default=None)
+        limit = _limit([stage.call_limit for stage in self.stages if stage.call_limit is not None])
         return Door(function, name, cast("ResultCache", cache), self._wiring, shared=shared, limit=limit)
 
     def _handles(self, function: Callable[..., Any], door: Door | None) -> dict[str, Any]:
@@ -149,6 +148,13 @@ class Pipeline:
             "metrics": None if door is None else door.metrics,
             "pipeline": self,
         }
+
+
+def _limit(limits: list[float | Callable[[Call], float]]) -> float | Callable[[Call], float] | None:
+    """The strictest of the *limits* on a whole call."""
+    if not any(map(callable, limits)):
+        return min(cast("list[float]", limits), default=None)
+    return lambda call: min(limit(call) if callable(limit) else limit for limit in limits)
 
 
 def _is_measured(cache: CacheConfig | ResultCache | None) -> bool:

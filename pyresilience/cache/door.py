@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from .. import _async, _blocking
+from .._call import Call
 from .._lifecycle import lifecycle
 from .._wiring import Wiring
 from ..events import CacheHit, CacheMissed
@@ -29,7 +30,8 @@ class Door:
     Args:
         cache: What it looks into.
         shared: Whether other functions do so as well.
-        limit: Seconds a call may take as a whole, waiting for another caller included; None: no limit.
+        limit: Seconds a call may take as a whole, waiting for another caller included, or what tells so of a call;
+            None: no limit.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Door:
         wiring: Wiring,
         *,
         shared: bool,
-        limit: float | None,
+        limit: float | Callable[[Call], float] | None,
     ) -> None:
         self.cache = cache
         self.scope = Scope(name) if shared else None

@@ -54,8 +54,6 @@ class Flight(Call):
     """It has landed, or failed, and holds on to no argument."""
     found: bool = False
     """It was answered by a row, or by another flight."""
-    late: bool = False
-    """Its deadline passed while it waited."""
     reason: str = "cold"
     """Why the cache had nothing."""
 

@@ -13,6 +13,7 @@ from types import AsyncGeneratorType, CoroutineType
 from typing import Any, TypeAlias
 
 from .. import _async, _blocking
+from .._call import Call
 from .._forks import renew_in_child
 from .._outcome import Error, Outcome, Value
 from ..clock import Clock
@@ -22,6 +23,7 @@ from .shelf import Row, Shelf
 
 Signal: TypeAlias = Callable[[], _blocking.Signal | _async.Signal]
 Home: TypeAlias = Callable[[], Any]
+Limit: TypeAlias = float | Callable[[Call], float] | None
 
 IN_FLIGHT: Row = (None, 0.0)
 """Stands for a row that another caller is computing."""
@@ -54,9 +56,7 @@ class Flights:
         self.lock = threading.RLock()
         self._flying.clear()
 
-    def board(
-        self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: float | None
-    ) -> Row | None:
+    def board(self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: Limit) -> Row | None:
         """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
         above = leading.get()
         while above is not None and above.over:
@@ -95,7 +95,7 @@ class Flights:
         if len(self._invalidated) > self.shelf.size:
             del self._invalidated[next(iter(self._invalidated))]
 
-    def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: float | None) -> bool:
+    def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: Limit) -> bool:
         """Wait for the flight of *key*; False: there is none any more, or it would wait for us."""
         waker = signal()
         with self.lock:
@@ -109,7 +109,7 @@ class Flights:
                 self._flying.setdefault(key, flight)
                 return False
             if limit is not None:
-                flight.deadline = self._now() + limit
+                flight.deadline = self._now() + (limit(flight) if callable(limit) else limit)
             return True
 
     def _is_fresh(self, key: Hashable, flight: Flight, row: Row) -> bool:

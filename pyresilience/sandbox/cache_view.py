@@ -26,8 +26,10 @@ class CacheView:
 
         `hit_ratio` is 0..1; `bytes` an estimate; `oldest_age` the seconds since the oldest entry was made.
         """
-        cache, metrics = self._runner.cache, self._runner.metrics.get_stats()
-        now, made = cache.now(), [ended.at for ended in cache.values()]
+        cache = self._runner.cache
+        with self._runner.lock:
+            metrics, made = self._runner.metrics.get_stats(), [ended.at for ended in cache.values()]
+        now = cache.now()
         return {
             "cache": {
                 "max_size": cache.config.max_size,
@@ -46,9 +48,10 @@ class CacheView:
     def clear(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Forget every result, and the counts."""
         cache, metrics = self._runner.cache, self._runner.metrics
-        before = metrics.get_stats()
-        cache.clear()
-        metrics.reset()
+        with self._runner.lock:
+            before = metrics.get_stats()
+            cache.clear()
+            metrics.reset()
         return {
             "message": "the cache was cleared",
             "timestamp": _timestamp(),

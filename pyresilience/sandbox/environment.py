@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 
@@ -21,6 +22,14 @@ def checked(variables: Mapping[str, str] | None, what: str = "env") -> dict[str,
             raise TypeError(f"{what} must map text to text, got {name!r}: {type(value).__name__}")
         if not name or "=" in name or "\0" in name:
             raise ValueError(f"{what}: a name must not be empty nor hold '=' or NUL, got {name!r}")
-        if "\0" in value:
-            raise ValueError(f"{what}: the value of {name!r} must not hold NUL")
+        if "\0" in value or not _is_encodable(name + value):
+            raise ValueError(f"{what}: the value of {name!r} must not hold NUL nor what UTF-8 cannot write")
     return dict(variables)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._settings import require
@@ -52,7 +52,7 @@ class Job:
 
     code: str
     language: str
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     working_dir: Path | None
     timeout: float
     limits: Limits

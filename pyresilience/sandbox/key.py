@@ -15,8 +15,10 @@ CHUNK = 1024 * 1024
 """Bytes of a file that are read at once."""
 
 
-def key_of(job: Job, *, template: str, interpreter: str, secret: bytes) -> bytes:
+def key_of(job: Job, *, template: str, interpreter: str, secret: bytes) -> bytes | None:
     """The key of *job*: a keyed hash, so that neither code nor the values of the environment can be read from it.
+
+    None: it has none, as its working directory links to another directory, which may change unseen.
 
     The timeout is not in it: it bounds the run, and does not change what the code sees.
 
@@ -38,6 +40,8 @@ def key_of(job: Job, *, template: str, interpreter: str, secret: bytes) -> bytes
     if job.working_dir is not None:
         _add(digest, os.fsencode(job.working_dir))
         for content in _contents(job.working_dir):
+            if content is None:
+                return None
             _add(digest, content)
     return digest.digest()
 
@@ -48,15 +52,16 @@ def _add(digest: hashlib.blake2b, part: bytes) -> None:
     digest.update(part)
 
 
-def _contents(folder: Path) -> Iterator[bytes]:
-    """What is in *folder*: names, kinds, permissions, and digests of the files."""
+def _contents(folder: Path) -> Iterator[bytes | None]:
+    """What is in *folder*: names, kinds, permissions, and digests of the files; None: a link to a directory."""
     for path in sorted(folder.rglob("*")):
         found = path.lstat()
         yield os.fsencode(path.relative_to(folder))
         yield found.st_mode.to_bytes(8, "big")
         if stat.S_ISLNK(found.st_mode):
             yield os.fsencode(path.readlink())
-        elif stat.S_ISREG(found.st_mode):
+            yield None if path.is_dir() else b""
+        if path.is_file():
             yield _file(path)
 
 

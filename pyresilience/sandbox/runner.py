@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _async, _blocking
 from .._call import Call
+from .._forks import renew_in_child
 from .._wiring import Wiring
 from ..cache.config import CacheConfig
 from ..cache.result_cache import ResultCache
@@ -16,11 +18,15 @@ from ..metrics.cache_metrics import CacheMetrics
 from ..pipeline import Pipeline
 from ..stages.base import AsyncHandler, Handler, Stage
 from ..stages.bulkhead import BulkheadConfig
+from .errors import SandboxClosedError
 from .job import Execution, Job
 from .result import ExecutionResult
 
 if TYPE_CHECKING:
-    from .executors.base import Executor
+    from .executors.base import Executor, Running
+
+TIMED_OUT = 124
+"""The exit code of a run whose time was up, as timeout(1) has it."""
 
 
 class Run:
@@ -58,12 +64,15 @@ class Ended:
 
     @property
     def size(self) -> int:
-        """Characters of its outputs."""
-        return len(self.execution.stdout) + len(self.execution.stderr)
+        """Bytes of its outputs."""
+        texts = (self.execution.stdout, self.execution.stderr)
+        return sum(len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 class KeepSuccesses(Stage):
     """Lets the cache keep successful runs of a bearable size, and no others. It makes itself: there is no setting.
+
+    A request that waited for an identical run as long as it may itself take is answered with a time-out here.
 
     Args:
         metrics: Where results that are too large are counted.
@@ -71,6 +80,7 @@ class KeepSuccesses(Stage):
 
     def __init__(self, metrics: CacheMetrics) -> None:
         self._metrics = metrics
+        self.call_limit = lambda call: float(call.args[0].job.timeout)
 
     def build(self, wiring: Wiring) -> KeepSuccesses:
         """Itself."""
@@ -80,7 +90,7 @@ class KeepSuccesses(Stage):
         """Look at what *inner* returns."""
 
         def judged(call: Call) -> Any:
-            ended = inner(call)
+            ended = _too_late(call) if call.late else inner(call)
             self._judge(call, ended)
             return ended
 
@@ -90,7 +100,7 @@ class KeepSuccesses(Stage):
         """Look at what *inner* returns."""
 
         async def judged(call: Call) -> Any:
-            ended = await inner(call)
+            ended = _too_late(call) if call.late else await inner(call)
             self._judge(call, ended)
             return ended
 
@@ -105,6 +115,15 @@ class KeepSuccesses(Stage):
             self._metrics.record_size_limit_rejection()
 
 
+def _too_late(call: Call) -> Ended:
+    """What a request gets that waited for another's run until its own time was up."""
+    run: Run = call.args[0]
+    run.ran = True
+    timeout = run.job.timeout
+    execution = Execution(TIMED_OUT, "", "", timeout, timed_out=True)
+    return Ended(execution, 0.0, datetime.fromtimestamp(time.time(), UTC), timeout)
+
+
 class Runner:
     """Runs jobs, identical ones once.
 
@@ -117,12 +136,29 @@ class Runner:
 
     def __init__(self, executor: Executor, config: CacheConfig, *, max_concurrent: int, max_wait: float) -> None:
         self._executor = executor
-        self.metrics = CacheMetrics(config.metrics_sampling_rate)
+        self.metrics = CacheMetrics()
         self.cache = ResultCache(replace(config, key=lambda run: run.key), metrics=self.metrics)
         guarded = Pipeline(BulkheadConfig(max_concurrent=max_concurrent, max_wait=max_wait), name="run_code")
         kept = Pipeline(KeepSuccesses(self.metrics), cache=self.cache, name="run_code")
         self._fresh, self._fresh_async = guarded(self._run()), guarded(self._run_async())
         self._cached, self._cached_async = kept(self._fresh), kept(self._fresh_async)
+        self.closed = False
+        """Whether nothing is run any more."""
+        self._under_way: set[Running] = set()
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """In a forked child nothing runs."""
+        self.lock = threading.RLock()
+        self._under_way.clear()
+
+    def close(self) -> None:
+        """Run nothing any more, and end what runs."""
+        self.closed = True
+        for running in [*self._under_way]:
+            running.kill()
+        self.cache.clear()
 
     def answer(self, job: Job, key: bytes | None) -> ExecutionResult:
         """How *job* ended, or an identical one before; without a *key* it is run."""
@@ -141,26 +177,41 @@ class Runner:
                 return self._result(run, ended)
 
     def _run(self) -> Any:
-        executor, elsewhere = self._executor, _blocking.elsewhere
+        elsewhere = _blocking.elsewhere
 
         def run_code(run: Run) -> Ended:
-            run.ran = True
-            running = executor.start(run.job)
-            execution = elsewhere(running.wait, running.kill)
+            running = self._start(run)
+            try:
+                execution = elsewhere(running.wait, running.kill)
+            finally:
+                self._under_way.discard(running)
             return self._ended(run, execution)
 
         return run_code
 
     def _run_async(self) -> Any:
-        executor, elsewhere = self._executor, _async.elsewhere
+        elsewhere = _async.elsewhere
 
         async def run_code(run: Run) -> Ended:
-            run.ran = True
-            running = executor.start(run.job)
-            execution = await elsewhere(running.wait, running.kill)
+            running = self._start(run)
+            try:
+                execution = await elsewhere(running.wait, running.kill)
+            finally:
+                self._under_way.discard(running)
             return self._ended(run, execution)
 
         return run_code
+
+    def _start(self, run: Run) -> Running:
+        """Begin, unless it is closed, or is being closed now."""
+        run.ran = True
+        if self.closed:
+            raise SandboxClosedError("the sandbox was killed: create another")
+        running = self._executor.start(run.job)
+        self._under_way.add(running)
+        if self.closed:
+            running.kill()
+        return running
 
     def _ended(self, run: Run, execution: Execution) -> Ended:
         return Ended(execution, self.cache.now(), datetime.fromtimestamp(time.time(), UTC), run.job.timeout)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from .. import _async
 from .._typing import Duration
 from ..cache.config import CacheConfig
 from .cache_view import AsyncCacheView, CacheView
@@ -26,16 +27,16 @@ if TYPE_CHECKING:
 class _Sandbox:
     """What both kinds of sandboxes have."""
 
-    def __init__(self, its: Settings) -> None:
+    def __init__(self, its: Settings, executor: Executor) -> None:
         self.id = secrets.token_hex(8)
         """A name of its own."""
         self.template = its.template
         """What kind of sandbox it is."""
         self._settings = its
+        self._executor = executor
         self._env = its.env
-        self._closed = False
         self._secret = secrets.token_bytes(32)
-        self._runner = Runner(its.executor, its.cache, max_concurrent=its.max_concurrent, max_wait=its.max_wait)
+        self._runner = Runner(executor, its.cache, max_concurrent=its.max_concurrent, max_wait=its.max_wait)
 
     @property
     def env(self) -> dict[str, str]:
@@ -63,12 +64,12 @@ class _Sandbox:
     @property
     def languages(self) -> list[str]:
         """The languages that it runs."""
-        return sorted(self._settings.executor.languages())
+        return sorted(self._executor.languages())
 
     @property
     def closed(self) -> bool:
         """Whether it was killed."""
-        return self._closed
+        return self._runner.closed
 
     def _job(
         self,
@@ -78,29 +79,27 @@ class _Sandbox:
         timeout: Duration | None,
         working_dir: str | os.PathLike[str] | None,
     ) -> Job:
-        if self._closed:
+        if self.closed:
             raise SandboxClosedError(f"the sandbox {self.id} was killed: create another")
-        if not isinstance(code, str):
-            raise TypeError(f"code must be text, got {type(code).__name__}")
-        if language not in self._settings.executor.languages():
+        _check_text("code", code)
+        _check_text("language", language)
+        if language not in self._executor.languages():
             raise UnknownLanguageError(language, self.languages)
-        folder = None if working_dir is None else Path(working_dir).resolve()
-        if folder is not None and not folder.is_dir():
-            raise NotADirectoryError(f"working_dir must be a directory, got {str(working_dir)!r}")
+        folder = None if working_dir is None else _folder(working_dir)
         limit = self._settings.timeout if timeout is None else checked_timeout(timeout)
         return Job(code, language, {**self._env, **checked(env)}, folder, limit, self._settings.limits)
 
-    def _key(self, job: Job) -> bytes:
-        interpreter = self._settings.executor.languages()[job.language]
+    def _key(self, job: Job) -> bytes | None:
+        interpreter = self._executor.languages()[job.language]
         return key_of(job, template=self.template, interpreter=interpreter, secret=self._secret)
 
     def _close(self) -> None:
-        self._closed = True
-        self._settings.executor.close()
-        self._runner.cache.clear()
+        self._runner.close()
+        if self._settings.executor is None:  # else it is its owner's
+            self._executor.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.id}, {self.template}, {'closed' if self._closed else 'open'})"
+        return f"{type(self).__name__}({self.id}, {self.template}, {'closed' if self.closed else 'open'})"
 
 
 class Sandbox(_Sandbox):
@@ -126,7 +125,8 @@ class Sandbox(_Sandbox):
             env: Environment variables of all its runs.
             cache: How many results are kept, and for how long.
             timeout: Seconds that a run may take, unless it says otherwise.
-            executor: What runs the code; None: bubblewrap where it works, and otherwise a plain subprocess.
+            executor: What runs the code, yours to close; None: bubblewrap where it works, and otherwise a plain
+                subprocess.
             limits: What a run may take.
             max_concurrent: Runs at once; None: twice the number of processors.
             max_wait: Seconds that a run waits for its turn.
@@ -135,7 +135,8 @@ class Sandbox(_Sandbox):
             TypeError: A setting is of the wrong type.
             ValueError: There is no such template, or a setting is out of its range.
         """
-        return cls(settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait))
+        its = settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait)
+        return cls(its, its.executor or _chosen())
 
     @property
     def cache(self) -> CacheView:
@@ -202,7 +203,8 @@ class AsyncSandbox(_Sandbox):
         max_wait: Duration = QUEUE,
     ) -> Self:
         """A new sandbox, with the settings of `Sandbox.create`."""
-        return cls(settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait))
+        its = settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait)
+        return cls(its, its.executor or await _async.elsewhere(_chosen, _nothing))
 
     @property
     def cache(self) -> AsyncCacheView:
@@ -221,7 +223,12 @@ class AsyncSandbox(_Sandbox):
     ) -> ExecutionResult:
         """Run *code*, or give the result of an identical run; see `Sandbox.run_code`. A cancelled run is killed."""
         job = self._job(code, language, env, timeout, working_dir)
-        return await self._runner.answer_async(job, self._key(job) if use_cache else None)
+        key = None
+        if use_cache:  # many files take long to read
+            key = (
+                self._key(job) if job.working_dir is None else await _async.elsewhere(lambda: self._key(job), _nothing)
+            )
+        return await self._runner.answer_async(job, key)
 
     async def kill(self) -> None:
         """End it, and what runs in it; ended already: do nothing."""
@@ -232,3 +239,37 @@ class AsyncSandbox(_Sandbox):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.kill()
+
+
+def _chosen() -> Executor:
+    from .executors.choose import choose
+
+    return choose()
+
+
+def _nothing() -> None:
+    """What is to be done where nothing can be stopped."""
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} holds a lone surrogate at {error.start}, which UTF-8 cannot write") from None
+
+
+def _folder(working_dir: str | os.PathLike[str]) -> Path:
+    """The directory to run in.
+
+    Raises:
+        TypeError: It is no path.
+        NotADirectoryError: There is no such directory.
+    """
+    if not isinstance(working_dir, (str, os.PathLike)):
+        raise TypeError(f"working_dir must be a path, got {type(working_dir).__name__}")
+    name = os.fspath(working_dir)
+    if not name or "\0" in name or not Path(name).is_dir():
+        raise NotADirectoryError(f"working_dir must be a directory, got {name!r}")
+    return Path(name).resolve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._settings import seconds
@@ -29,10 +29,10 @@ class Settings:
     """What both kinds of sandboxes are made with."""
 
     template: str
-    env: dict[str, str]
+    env: dict[str, str] = field(repr=False)
     cache: CacheConfig
     timeout: float
-    executor: Executor
+    executor: Executor | None
     limits: Limits
     max_concurrent: int
     max_wait: float
@@ -48,7 +48,7 @@ def settings(
     max_concurrent: int | None,
     max_wait: Duration,
 ) -> Settings:
-    """The settings, checked; the executor is chosen if none is given.
+    """The settings, checked.
 
     Raises:
         TypeError: One is of the wrong type.
@@ -60,20 +60,22 @@ def settings(
         raise TypeError(f"cache must be a CacheConfig, got {cache!r}")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"limits must be Limits, got {limits!r}")
-    variables, limit = checked(env), checked_timeout(timeout)
-    if executor is None:
-        from .executors.choose import choose
-
-        executor = choose()
+    for name in ("languages", "start", "close"):
+        if executor is not None and not callable(getattr(executor, name, None)):
+            raise TypeError(f"executor must offer languages, start and close, got {executor!r}")
+    if max_concurrent is None:
+        max_concurrent = 2 * (os.cpu_count() or 1)
+    if isinstance(max_concurrent, bool) or not isinstance(max_concurrent, int) or max_concurrent < 1:
+        raise ValueError(f"max_concurrent must be a whole number >= 1, got {max_concurrent!r}")
     return Settings(
-        template,
-        variables,
-        cache,
-        limit,
-        executor,
-        limits or Limits(),
-        max_concurrent or 2 * (os.cpu_count() or 1),
-        seconds(max_wait),
+        template=template,
+        env=checked(env),
+        cache=cache,
+        timeout=checked_timeout(timeout),
+        executor=executor,
+        limits=limits or Limits(),
+        max_concurrent=max_concurrent,
+        max_wait=_duration("max_wait", max_wait),
     )
 
 
@@ -84,7 +86,17 @@ def checked_timeout(value: Duration) -> float:
         TypeError: It is no duration.
         ValueError: It is not finite, or not above 0.
     """
-    limit = seconds(value)
-    if not 0 < limit < float("inf"):
-        raise ValueError(f"timeout must be finite and > 0 seconds, got {value!r}")
+    limit = _duration("timeout", value)
+    if not limit > 0:
+        raise ValueError(f"timeout must be > 0 seconds, got {value!r}")
     return limit
+
+
+def _duration(name: str, value: Duration) -> float:
+    try:
+        length = seconds(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} {error}") from None
+    if not 0 <= length < float("inf"):
+        raise ValueError(f"{name} must be finite and >= 0 seconds, got {value!r}")
+    return length

@@ -18,8 +18,8 @@ class Stage:
     handle: ClassVar[str | None] = None
     """The attribute under which decorated functions show this stage, if any."""
 
-    call_limit: float | None = None
-    """Seconds that this stage allows the whole call, waiting for another caller's flight included."""
+    call_limit: float | Callable[[Call], float] | None = None
+    """Seconds that this stage allows the whole call, waiting for another caller's flight included; or what tells so."""
 
     def wrap(self, inner: Handler, /) -> Handler:
         """Guard *inner* for synchronous calls."""
