@@ -62,7 +62,7 @@ MACHINES = {
 }  # fmt: skip
 PURE = [path for path in FILES if room(path).startswith("policies/") or room(path) in MACHINES]
 
-AROUND = ("metrics", "http", "contrib", "cli", "exporters", "__main__")
+AROUND = ("metrics", "http", "contrib", "cli", "exporters", "sandbox", "__main__")
 """What is built around the core, and loaded when it is asked for."""
 
 
@@ -150,7 +150,7 @@ def test_metrics_do_not_know_how_they_are_shown():
     core = list((HOUSE / "metrics").glob("*.py"))
     assert core
     for path in core:
-        assert not [name for name in ("http", "contrib", "cli") if knows(path, f"pyresilience.{name}")], room(path)
+        assert not [name for name in ("http", "contrib", "cli", "sandbox") if knows(path, f"pyresilience.{name}")], room(path)
 
 
 @pytest.mark.parametrize("path", FILES, ids=room)

@@ -8,16 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .. import _async, _blocking
+from .. import BulkheadConfig, CacheConfig, Pipeline, ResultCache, _async, _blocking
 from .._call import Call
 from .._forks import renew_in_child
 from .._wiring import Wiring
-from ..cache.config import CacheConfig
-from ..cache.result_cache import ResultCache
 from ..metrics.cache_metrics import CacheMetrics
-from ..pipeline import Pipeline
 from ..stages.base import AsyncHandler, Handler, Stage
-from ..stages.bulkhead import BulkheadConfig
 from .errors import SandboxClosedError
 from .job import Execution, Job
 from .result import ExecutionResult
