@@ -283,8 +283,8 @@ def test_figures_that_no_longer_change_are_called_old(server, look):
     """A server that repeats itself looks alive: the page says that its figures are old."""
     server.figures = figures.answer(three())
     page = live(look(server.url, still=True))
-    while page.evaluate("document.body.dataset.state") != "old":
-        assert page.evaluate("document.body.dataset.state") == "live"
+    while (state := page.evaluate("document.body.dataset.state")) != "old":
+        assert state == "live"
         with page.expect_response("**/stats.json"):
             page.clock.run_for(2000)
     assert "No change since" in page.inner_text("#status")
