@@ -16,9 +16,10 @@ test: $(VENV)/.test  ## The whole test suite; what needs a server that is not th
 	-@$(MAKE) --no-print-directory servers
 	$(BIN)/python -m pytest $(ARGS)
 
-servers:  ## Debian's prometheus and chromium, which some tests talk to: installed where they are missing
+servers:  ## Debian's prometheus, chromium and bubblewrap, which some tests use: installed where they are missing
 	@scripts/install-servers.sh
 	@scripts/install-browser.sh
+	@scripts/install-sandbox.sh
 
 check: export PYRESILIENCE_REQUIRE_SERVERS = 1
 check: $(VENV)/.check $(VENV)/.docs $(VENV)/.test  ## Format, lint, types, architecture, docs build, tests

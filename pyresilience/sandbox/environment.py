@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+LONGEST = 128 * 1024 - 1
+"""Bytes of one variable, its name included, that Linux gives to a process."""
+
 
 def checked(variables: Mapping[str, str] | None, what: str = "env") -> dict[str, str]:
     """A copy of *variables* that a process can be given.
@@ -24,6 +27,8 @@ def checked(variables: Mapping[str, str] | None, what: str = "env") -> dict[str,
             raise ValueError(f"{what}: a name must not be empty nor hold '=' or NUL, got {name!r}")
         if "\0" in value or not _is_encodable(name + value):
             raise ValueError(f"{what}: the value of {name!r} must not hold NUL nor what UTF-8 cannot write")
+        if len(os.fsencode(f"{name}={value}")) > LONGEST:
+            raise ValueError(f"{what}: {name!r} and its value must take at most {LONGEST} bytes, as systems have it")
     return dict(variables)
 
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .. import BulkheadConfig, CacheConfig, Pipeline, ResultCache, _async, _blocking
+from .. import (
+    BulkheadConfig,
+    CacheConfig,
+    EventType,
+    Pipeline,
+    ResilienceEvent,
+    ResilienceListener,
+    ResultCache,
+    _async,
+    _blocking,
+)
 from .._call import Call
 from .._forks import renew_in_child
 from .._wiring import Wiring
@@ -20,6 +31,9 @@ from .result import ExecutionResult
 
 if TYPE_CHECKING:
     from .executors.base import Executor, Running
+
+NAME = "run_code"
+"""What a run is called in events and errors."""
 
 TIMED_OUT = 124
 """The exit code of a run whose time was up, as timeout(1) has it."""
@@ -111,6 +125,18 @@ class KeepSuccesses(Stage):
             self._metrics.record_size_limit_rejection()
 
 
+class _Refusals:
+    """Hands on what only the bulkhead within tells; the rest is told around it."""
+
+    wants = frozenset({EventType.BULKHEAD_REJECTED})
+
+    def __init__(self, listener: ResilienceListener) -> None:
+        self._listener = listener
+
+    def __call__(self, event: ResilienceEvent) -> object:
+        return self._listener(event)
+
+
 def _too_late(call: Call) -> Ended:
     """What a request gets that waited for another's run until its own time was up."""
     run: Run = call.args[0]
@@ -128,16 +154,29 @@ class Runner:
         config: The cache.
         max_concurrent: Runs at once.
         max_wait: Seconds that a run waits for its turn.
+        listeners: Who hears the events.
     """
 
-    def __init__(self, executor: Executor, config: CacheConfig, *, max_concurrent: int, max_wait: float) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        config: CacheConfig,
+        *,
+        max_concurrent: int,
+        max_wait: float,
+        listeners: Sequence[ResilienceListener] = (),
+    ) -> None:
         self._executor = executor
         self.metrics = CacheMetrics()
         self.cache = ResultCache(replace(config, key=lambda run: run.key), metrics=self.metrics)
-        guarded = Pipeline(BulkheadConfig(max_concurrent=max_concurrent, max_wait=max_wait), name="run_code")
-        kept = Pipeline(KeepSuccesses(self.metrics), cache=self.cache, name="run_code")
-        self._fresh, self._fresh_async = guarded(self._run()), guarded(self._run_async())
-        self._cached, self._cached_async = kept(self._fresh), kept(self._fresh_async)
+        bulkhead = BulkheadConfig(max_concurrent=max_concurrent, max_wait=max_wait)
+        refusals = [_Refusals(listener) for listener in listeners]
+        guarded = Pipeline(bulkhead, listeners=refusals, name=NAME)
+        told = Pipeline(listeners=listeners, name=NAME)
+        kept = Pipeline(KeepSuccesses(self.metrics), cache=self.cache, listeners=listeners, name=NAME)
+        run, run_async = guarded(self._run()), guarded(self._run_async())
+        self._fresh, self._fresh_async = told(run), told(run_async)
+        self._cached, self._cached_async = kept(run), kept(run_async)
         self.closed = False
         """Whether nothing is run any more."""
         self._under_way: set[Running] = set()

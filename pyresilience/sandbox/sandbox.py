@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from .. import _async
 from .._typing import Duration
 from ..cache.config import CacheConfig
+from ..events import ResilienceListener
 from .cache_view import AsyncCacheView, CacheView
 from .environment import checked
-from .errors import SandboxClosedError, UnknownLanguageError
+from .errors import SandboxClosedError, SandboxWarning, UnknownLanguageError
 from .job import Job, Limits
 from .key import key_of
 from .result import ExecutionResult
@@ -36,7 +38,9 @@ class _Sandbox:
         self._executor = executor
         self._env = its.env
         self._secret = secrets.token_bytes(32)
-        self._runner = Runner(executor, its.cache, max_concurrent=its.max_concurrent, max_wait=its.max_wait)
+        self._runner = Runner(
+            executor, its.cache, max_concurrent=its.max_concurrent, max_wait=its.max_wait, listeners=its.listeners
+        )
 
     @property
     def env(self) -> dict[str, str]:
@@ -117,6 +121,7 @@ class Sandbox(_Sandbox):
         limits: Limits | None = None,
         max_concurrent: int | None = None,
         max_wait: Duration = QUEUE,
+        listeners: Sequence[ResilienceListener] = (),
     ) -> Self:
         """A new sandbox.
 
@@ -130,13 +135,14 @@ class Sandbox(_Sandbox):
             limits: What a run may take.
             max_concurrent: Runs at once; None: twice the number of processors.
             max_wait: Seconds that a run waits for its turn.
+            listeners: Plain callables that take the events of its runs.
 
         Raises:
             TypeError: A setting is of the wrong type.
             ValueError: There is no such template, or a setting is out of its range.
         """
-        its = settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait)
-        return cls(its, its.executor or _chosen())
+        its = settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait, listeners)
+        return cls(its, its.executor or _protective(_chosen()))
 
     @property
     def cache(self) -> CacheView:
@@ -201,10 +207,11 @@ class AsyncSandbox(_Sandbox):
         limits: Limits | None = None,
         max_concurrent: int | None = None,
         max_wait: Duration = QUEUE,
+        listeners: Sequence[ResilienceListener] = (),
     ) -> Self:
         """A new sandbox, with the settings of `Sandbox.create`."""
-        its = settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait)
-        return cls(its, its.executor or await _async.elsewhere(_chosen, _nothing))
+        its = settings(template, env, cache, timeout, executor, limits, max_concurrent, max_wait, listeners)
+        return cls(its, its.executor or _protective(await _async.elsewhere(_chosen, _nothing)))
 
     @property
     def cache(self) -> AsyncCacheView:
@@ -232,7 +239,7 @@ class AsyncSandbox(_Sandbox):
 
     async def kill(self) -> None:
         """End it, and what runs in it; ended already: do nothing."""
-        self._close()
+        await _async.elsewhere(self._close, _nothing)
 
     async def __aenter__(self) -> Self:
         return self
@@ -245,6 +252,22 @@ def _chosen() -> Executor:
     from .executors.choose import choose
 
     return choose()
+
+
+_warned: list[bool] = []
+
+
+def _protective(executor: Executor) -> Executor:
+    """*executor*; if it protects little, that is said once."""
+    if executor.name == "subprocess" and not _warned:
+        _warned.append(True)
+        warnings.warn(
+            "code runs in a plain subprocess, which is for trusted code: it sees the files and the network of this "
+            "machine; install bubblewrap (apt-get install bubblewrap), which then is taken",
+            SandboxWarning,
+            stacklevel=3,
+        )
+    return executor
 
 
 def _nothing() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._settings import seconds
 from .._typing import Duration
 from ..cache.config import CacheConfig
+from ..events import ResilienceListener
 from .environment import checked
 from .job import Limits
 
@@ -36,6 +37,7 @@ class Settings:
     limits: Limits
     max_concurrent: int
     max_wait: float
+    listeners: Sequence[ResilienceListener]
 
 
 def settings(
@@ -47,6 +49,7 @@ def settings(
     limits: Limits | None,
     max_concurrent: int | None,
     max_wait: Duration,
+    listeners: Sequence[ResilienceListener],
 ) -> Settings:
     """The settings, checked.
 
@@ -76,6 +79,7 @@ def settings(
         limits=limits or Limits(),
         max_concurrent=max_concurrent,
         max_wait=_duration("max_wait", max_wait),
+        listeners=listeners,
     )
 
 

@@ -13,6 +13,7 @@ from pyresilience.testing import set_testing
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("fallback", "retry", "circuit-breaker", "rate-limiter", "bulkhead", "timeout")
+AROUND = ("metrics", "exporters", "http", "sandbox", "sandbox-server")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _ROW = re.compile(r"^\|(.+)\|$")
@@ -113,7 +114,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "code_page": [page for page in pages() if page.python],
         "tested_page": [page for page in pages() if page.has_tests],
         "settings_page": [reference(each) for each in ("cache", *STAGES)],
-        "capability_page": [reference(each) for each in ("cache", *STAGES, "metrics", "exporters", "http")],
+        "capability_page": [reference(each) for each in ("cache", *STAGES, *AROUND)],
     }
     for fixture in kinds.keys() & set(metafunc.fixturenames):
         metafunc.parametrize(fixture, kinds[fixture], ids=lambda page: page.name)
@@ -138,6 +139,27 @@ def _unconfigured(request):
     before, settings._wrapped = settings._wrapped, empty
     yield
     settings._wrapped = before
+
+
+@pytest.fixture(autouse=True)
+def _connections_closed(request, monkeypatch):
+    """The vendor's client for sandboxes leaves its connections open: after a page that uses it they are closed."""
+    shown = request.getfixturevalue("code_page") if "code_page" in request.fixturenames else None
+    if shown is None or not any("hopx_ai" in block.code for block in shown.python):
+        yield
+        return
+    import httpx
+
+    opened, begin = [], httpx.Client.__init__
+
+    def begun(client, *args, **kwargs):
+        begin(client, *args, **kwargs)
+        opened.append(client)
+
+    monkeypatch.setattr(httpx.Client, "__init__", begun)
+    yield
+    for client in opened:
+        client.close()
 
 
 @pytest.fixture

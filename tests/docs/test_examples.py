@@ -5,16 +5,33 @@ import subprocess
 import sys
 from types import ModuleType
 
+import pytest
+
 LANGUAGES = {"python", "text", "bash", "console", "json", "toml", "yaml"}
 
 
+@pytest.mark.filterwarnings("ignore::pyresilience.sandbox.SandboxWarning")  # there may be no bubblewrap here
+@pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")  # the vendor's client imports what is outdated
 def test_the_code_of_a_page_runs(code_page, monkeypatch):
-    """Each Python block of a page runs after those before it."""
+    """Each Python block of a page runs after those before it, and a program that it starts has ended with it."""
     module = ModuleType("a_page_of_the_docs")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    for block in code_page.python:
-        padding = "\n" * (block.line - 1)  # so that a traceback shows the line of the page
-        exec(compile(padding + block.code, str(code_page.path), "exec"), module.__dict__)
+    try:
+        for block in code_page.python:
+            padding = "\n" * (block.line - 1)  # so that a traceback shows the line of the page
+            exec(compile(padding + block.code, str(code_page.path), "exec"), module.__dict__)
+    finally:
+        left = _ended(each for each in vars(module).values() if isinstance(each, subprocess.Popen))
+    assert not left
+
+
+def _ended(programs):
+    """End those that run still; who they were."""
+    left = [each for each in programs if each.poll() is None]
+    for each in left:
+        each.kill()
+        each.communicate()
+    return [each.args for each in left]
 
 
 def test_the_tests_of_a_page_pass(tested_page, tmp_path):
