@@ -15,6 +15,7 @@ from .groups.hits import ASYNC_ONE, ONE, THREE
 from .groups.metrics import GROWTH, HIT, HIT_ASYNC, HIT_THREADS, HIT_THREE
 from .groups.misses import MISS
 from .groups.pipelines import ASYNC_FALLING_BACK, ASYNC_TIMED, SYNC_FALLING_BACK, SYNC_TIMED
+from .groups.sandbox import COLD, RUN, RUN_ASYNC
 from .groups.threads import HOT
 from .metered import METERED, SAMPLED
 from .summary import Score, ratio
@@ -83,6 +84,8 @@ TARGETS = (
     Target(row=ASKING, at_most=100e-6),
     Target(row=ASKING_WINDOW, at_most=100e-6),
     Target(row=WEIGHT, at_most=64 * 1024),
+    Target(row=RUN, at_least=1000, faster_than=COLD),
+    Target(row=RUN_ASYNC, at_least=1000, faster_than=COLD),
     Target(row=MEMORY, at_most=200),
     Target(row=DECORATING, at_most=50e-6),
     Target(row=DECORATING_ALL, at_most=50e-6),

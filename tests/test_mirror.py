@@ -12,7 +12,7 @@ import pytest
 
 import pyresilience
 
-HANDS = {"wrap", "_load", "_wait", "_enter", "_routed"}
+HANDS = {"wrap", "_load", "_wait", "_enter", "_routed", "answer", "_run"}
 """What a pair of hands is called."""
 
 RENAMED = {"AsyncHandler": "Handler", "_async": "_blocking", "Awaitable": "Any", "asynchronous": "synchronous"}
@@ -85,7 +85,7 @@ def test_twins_differ_in_await_alone(sync, asynchronous):
 def test_every_stage_and_the_door_have_twins():
     """Whatever has a synchronous hand has an asynchronous one, and is compared above."""
     owners = {param.values[0].__qualname__.rpartition(".")[0] for param in twins()}
-    assert owners >= {"Bulkhead", "Door", "Fallback", "Gate", "Report", "Retry", "Timeout"}
+    assert owners >= {"Bulkhead", "Door", "Fallback", "Gate", "KeepSuccesses", "Report", "Retry", "Runner", "Timeout"}
     for module in modules():
         for owner in vars(module).values():
             if inspect.isclass(owner) and owner.__module__ == module.__name__ and "wrap" in vars(owner):
@@ -96,7 +96,7 @@ def test_the_hands_offer_the_same_names():
     """What a stage takes of one hand it finds in the other, with the same parameters."""
     from pyresilience import _async, _blocking
 
-    for name in ("Signal", "home", "pause", "sleep", "within"):
+    for name in ("Signal", "elsewhere", "home", "pause", "sleep", "within"):
         one, other = getattr(_blocking, name), getattr(_async, name)
         if inspect.isfunction(one):
             assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters), name

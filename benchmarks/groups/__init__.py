@@ -1,7 +1,7 @@
 """The tables, one module each, in the order of the report."""
 
 from ..contest import Group, Row
-from . import asking, cold_keys, footprint, hits, metrics, misses, pipelines, retries, stages, threads
+from . import asking, cold_keys, footprint, hits, metrics, misses, pipelines, retries, sandbox, stages, threads
 
 GROUPS: tuple[Group, ...] = (
     hits.SYNC,
@@ -16,6 +16,7 @@ GROUPS: tuple[Group, ...] = (
     metrics.CALLS,
     metrics.WRITING,
     asking.GROUP,
+    sandbox.GROUP,
     footprint.GROUP,
 )
 
