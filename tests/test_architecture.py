@@ -150,7 +150,9 @@ def test_metrics_do_not_know_how_they_are_shown():
     core = list((HOUSE / "metrics").glob("*.py"))
     assert core
     for path in core:
-        assert not [name for name in ("http", "contrib", "cli", "sandbox") if knows(path, f"pyresilience.{name}")], room(path)
+        assert not [name for name in ("http", "contrib", "cli", "sandbox") if knows(path, f"pyresilience.{name}")], (
+            room(path)
+        )
 
 
 @pytest.mark.parametrize("path", FILES, ids=room)
