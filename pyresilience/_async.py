@@ -257,4 +257,7 @@ async def unless(gone: Callable[[], Awaitable[object]], inner: Callable[[], Awai
         group.cancel_scope.cancel()
     if outcome is None:
         raise Expired
-    return outcome.unwrap()
+    try:
+        return outcome.unwrap()
+    finally:
+        del outcome

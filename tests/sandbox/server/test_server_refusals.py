@@ -166,15 +166,15 @@ def test_an_unknown_method_is_405_with_allow(app, client, method, path, allowed)
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (OSError(errno.E2BIG, "Argument list too long"), 400, "INVALID_REQUEST"),
-        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), 503, "EXECUTOR_UNAVAILABLE"),
-        (SandboxError("odd"), 500, "INTERNAL_ERROR"),
-        (RuntimeError("/secret/path"), 500, "INTERNAL_ERROR"),
+        (lambda: OSError(errno.E2BIG, "Argument list too long"), 400, "INVALID_REQUEST"),
+        (lambda: OSError(errno.EAGAIN, "Resource temporarily unavailable"), 503, "EXECUTOR_UNAVAILABLE"),
+        (lambda: SandboxError("odd"), 500, "INTERNAL_ERROR"),
+        (lambda: RuntimeError("/secret/path"), 500, "INTERNAL_ERROR"),
     ],
 )
 def test_what_cannot_be_started_is_said(app, client, pretend, caplog, error, status, code):
     """The log has the whole story, the client none of it; the next request is served."""
-    pretend.error = error
+    pretend.error = error()
     answer = client(app, "POST", "/execute", {"code": "say a"})
     assert (answer.status, answer.error) == (status, code)
     assert "/secret" not in answer.json["error"]
