@@ -12,13 +12,15 @@ from functools import cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from ._blocking import in_background
+from ._blocking import Ended, Task, in_background
 from ._outcome import Error, Expired, Outcome, Value
 from ._testing_mode import mode
 
 if TYPE_CHECKING:
-    from ._blocking import Strays
+    from contextvars import Context
+
     from ._call import Call
+    from ._strays import Strays
     from .clock import Clock
 
 
@@ -195,6 +197,39 @@ class _Limit:
         if not self._over:
             self._late = True
             self._task.cancel()
+
+
+def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) -> Task:
+    """Do *work* in *context* as a task of its own, from now on; then say that it has *ended*, and with which error."""
+    loop = home()()
+    if loop is None:
+        return _spawn_in_trio(work, context, ended)
+    task = loop.create_task(work(), context=context)
+    task.add_done_callback(lambda task: ended(None if task.cancelled() else task.exception()))
+    run = _runner(loop)
+    return Task(loop, get_ident(), lambda: run(task.cancel))
+
+
+def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) -> Task:
+    """Trio cancels its system tasks when the main one is done, so that none outlives the run."""
+    import trio
+
+    scope = trio.CancelScope()
+
+    async def run() -> None:
+        error: BaseException | None = None
+        try:
+            with scope:
+                await work()
+        except Exception as raised:  # noqa: BLE001 - whoever spawned it is told; trio would take it for its own
+            error = raised
+        finally:
+            ended(error)
+            del error
+
+    trio.lowlevel.spawn_system_task(run, name="pyresilience", context=context)
+    stop = _trio_runner()
+    return Task(None, get_ident(), lambda: stop(scope.cancel))
 
 
 async def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> Any:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._forks import renew_in_child
-from ._log import log
-from ._outcome import Crowded, Error, Expired, Outcome, Value
+from ._outcome import Crowded, Expired
+from ._strays import Job, Strays
 from ._testing_mode import mode
 
 if TYPE_CHECKING:
@@ -89,90 +89,6 @@ def sleep(clock: Clock, seconds: float, call: Call) -> None:
     clock.sleep(seconds)
 
 
-class _Job:
-    """One call handed to another thread."""
-
-    __slots__ = ("abandoned", "begun", "call", "clock", "deadline", "done", "inner", "outcome", "strays")
-
-    def __init__(self, inner: Callable[[Call], Any], call: Call, clock: Clock, seconds: float, strays: Strays) -> None:
-        self.inner = inner
-        self.call = call
-        self.clock = clock
-        self.deadline = clock.monotonic() + seconds
-        self.strays = strays
-        self.done = Signal()
-        self.outcome: Outcome | None = None
-        self.begun = self.abandoned = False
-
-    def run(self) -> None:
-        """Run it, on the worker's thread; not if the caller is gone already."""
-        if not self.strays.begin(self):
-            return
-        if self.strays.take(self, self._end()):
-            self.done.set()
-
-    def _end(self) -> Outcome:
-        """How it ends, with no name for the error in a frame that its traceback holds."""
-        try:
-            return Value(self.inner(self.call))
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the caller waits
-            return Error(error)
-
-
-class Strays:
-    """How many calls of a pipeline run on although nobody waits for them any more."""
-
-    __slots__ = ("__weakref__", "_lock", "count", "limit")
-
-    def __init__(self, limit: int) -> None:
-        self.count = 0
-        self.limit = limit
-        self._lock = threading.RLock()
-        _all_strays.add(self)
-        renew_in_child(self)
-
-    def renew(self) -> None:
-        """In a forked child no worker runs."""
-        self._lock = threading.RLock()
-        self.count = 0
-
-    def begin(self, job: _Job) -> bool:
-        """*job* begins; False: nobody waits for it any more."""
-        with self._lock:
-            job.begun = not job.abandoned
-            return job.begun
-
-    def lose(self, job: _Job) -> bool:
-        """The caller gives up on *job*; False: it has just ended after all."""
-        with self._lock:
-            if job.outcome is not None:
-                return False
-            if not job.abandoned:
-                job.abandoned = True
-                self.count += job.begun
-            return True
-
-    def take(self, job: _Job, outcome: Outcome) -> bool:
-        """*job* ended; False: nobody waits for it any more. What comes after its deadline is late, whoever is slow."""
-        late = job.clock.monotonic() > job.deadline
-        with self._lock:
-            if not job.abandoned:
-                job.outcome = Error(Expired()) if late else outcome
-                return True
-            self.count -= 1
-        if isinstance(outcome, Error):
-            log().debug("%s: an abandoned call ended with %s", job.call.name, type(outcome.error).__name__)
-        return False
-
-
-_all_strays: weakref.WeakSet[Strays] = weakref.WeakSet()
-
-
-def strays() -> int:
-    """How many abandoned calls still run in this process."""
-    return sum(each.count for each in list(_all_strays))
-
-
 class _Worker(threading.Thread):
     """A daemon thread that runs one job after another and parks in between."""
 
@@ -216,12 +132,8 @@ _yard = _Yard()
 renew_in_child(_yard)
 
 
-def _start(job: _Job, context: contextvars.Context) -> None:
-    """Run *job* in *context* on a parked worker, the last one parked first, or on a new one."""
-
-    def run() -> None:
-        context.run(job.run)
-
+def _start(run: Callable[[], None]) -> None:
+    """Run it on a parked worker, the last one parked first, or on a new one."""
     try:
         _parked.pop().give(run)
         return
@@ -244,11 +156,12 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
     """
     if strays.count >= strays.limit:
         raise Crowded(f"{strays.count} calls past their limit still run")
-    job = _Job(inner, call, clock, seconds, strays)
-    cancel = clock.alarm(seconds, job.done.set)
+    done = Signal()
+    job = Job(inner, call, clock, seconds, strays, done.set)
+    cancel = clock.alarm(seconds, done.set)
     try:
-        _start(job, contextvars.copy_context())
-        job.done.hold(seconds if cancel is None else None)
+        _start(partial(contextvars.copy_context().run, job.run))
+        done.hold(seconds if cancel is None else None)
     except BaseException:
         strays.lose(job)
         raise
@@ -263,6 +176,56 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
         return outcome.unwrap()
     finally:
         del outcome
+
+
+class Task:
+    """Something that runs on its own, and can be asked to end.
+
+    Args:
+        home: The event loop it lives in; None: a thread, or trio.
+        thread: The thread it runs in; 0: it has not begun.
+        cancel: Asks it to end, callable from anywhere. A thread cannot be asked.
+    """
+
+    __slots__ = ("cancel", "home", "thread")
+
+    def __init__(self, home: Any, thread: int, cancel: Callable[[], object]) -> None:
+        self.home = home
+        self.thread = thread
+        self.cancel = cancel
+
+    @property
+    def is_around_us(self) -> bool:
+        """Whether it cannot go on while this thread is blocked."""
+        return self.thread == threading.get_ident()
+
+
+Ended: TypeAlias = Callable[[BaseException | None], object]
+"""Is told how something ended: None, or with which error."""
+
+
+def spawn(work: Callable[[], Any], context: contextvars.Context, ended: Ended) -> Task:
+    """Do *work* in *context* on a worker thread, from now on; then say that it has *ended*, and with which error.
+
+    Raises:
+        Crowded: The system refuses another thread.
+    """
+    task = Task(None, 0, lambda: None)
+
+    def run() -> None:
+        task.thread = threading.get_ident()
+        error: BaseException | None = None
+        try:
+            context.run(work)
+        except BaseException as raised:  # noqa: BLE001 - whoever spawned it is told
+            error = raised
+        try:
+            ended(error)
+        finally:
+            del error
+
+    _start(run)
+    return task
 
 
 Thread = threading.Thread

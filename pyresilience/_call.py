@@ -43,3 +43,5 @@ class Call:
     """The identity of the error that retry was told to ignore, while it travels up: no stand-in for it either."""
     stood_in: bool = False
     """Whether a fallback answered."""
+    failure: type[Exception] | None = None
+    """The kind of error that it stands in for."""

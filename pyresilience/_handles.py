@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeVa
 from ._typing import P, R
 
 if TYPE_CHECKING:
-    from .cache.control import CacheControl, CacheInfo
+    from .cache.control import CacheControl
+    from .cache.views import CacheInfo
     from .metrics.cache_metrics import CacheMetrics
     from .pipeline import Pipeline
     from .stages.circuit_breaker import CircuitBreaker
 
 _Owner = TypeVar("_Owner")
 _Owner_co = TypeVar("_Owner_co", covariant=True)
-_R_co = TypeVar("_R_co", covariant=True)
 _Rest = ParamSpec("_Rest")
 _Result = TypeVar("_Result")
 
@@ -47,7 +47,7 @@ class Resilient(_Handles, Protocol[P, R]):
     """A decorated function as a type checker sees it. At run time it is a plain function with these attributes."""
 
     __wrapped__: Callable[P, R]
-    cache: CacheControl[P] | None
+    cache: CacheControl[P, R] | None
     """The control surface of its cache, called with the function's own arguments; None without one."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -62,12 +62,12 @@ class Resilient(_Handles, Protocol[P, R]):
     ) -> BoundResilient[_Owner, _Rest, _Result]: ...
 
 
-class BoundResilient(_Handles, Protocol[_Owner_co, P, _R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - mypy
+class BoundResilient(_Handles, Protocol[_Owner_co, P, R]):  # pyright: ignore[reportInvalidTypeVarUse] - mypy
     """A decorated method, bound to an object. Its handles are the function's, so the object is an argument there."""
 
-    cache: CacheControl[Concatenate[_Owner_co, P]] | None
+    cache: CacheControl[Concatenate[_Owner_co, P], R] | None
     """The control surface of the function's cache: `client.get.cache.invalidate(client, 1)`."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> _R_co:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it."""
         ...

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import _blocking
 from ._call import Call
 from ._forks import renew_in_child
 from ._settings import seconds
+from ._strays import strays
 from ._typing import Duration
 from .clock import SystemClock
 from .errors import ResilienceError
@@ -79,4 +79,4 @@ def shutdown(wait: bool = True, timeout: Duration = 30.0) -> bool:
 
 
 def _under_way() -> bool:
-    return lifecycle.running > 0 or _blocking.strays() > 0
+    return lifecycle.running > 0 or strays() > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ._typing import Duration
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZES = {"": 1.0, "b": 1.0}
+_SIZES |= {f"{letter}b": 1000.0**power for power, letter in enumerate("kmgt", 1)}
+_SIZES |= {f"{letter}ib": 1024.0**power for power, letter in enumerate("kmgt", 1)}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([A-Za-z]*)")
 _TEXT = re.compile(rf"(?:{_PART.pattern})+")
 
 
@@ -58,6 +62,7 @@ def require(
     above: float | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
+    below: float | None = None,
     infinite: bool = False,
 ) -> None:
     """Check the number in *field* of the frozen *config*; a duration is stored back as seconds.
@@ -85,6 +90,36 @@ def require(
         raise _refuse(config, field, f">= {at_least:g}", value)
     if at_most is not None and not value <= at_most:
         raise _refuse(config, field, f"<= {at_most:g}", value)
+    if below is not None and not value < below:
+        raise _refuse(config, field, f"< {below:g}", value)
+
+
+def require_size(config: object, field: str) -> None:
+    """Check that *field* is a number above 0 or a size such as `"64MB"`, and store it back as a number.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: It is not above 0, not finite, or text that is no size.
+    """
+    value = getattr(config, field)
+    if isinstance(value, str):
+        found = _SIZE.fullmatch(value.strip())
+        if found is None or found[2].lower() not in _SIZES:
+            raise _refuse(config, field, "a number or a size such as '64MB' or '1.5GiB'", value)
+        object.__setattr__(config, field, float(found[1]) * _SIZES[found[2].lower()])
+    require(config, field, above=0)
+
+
+def require_each(config: object, field: str, fits: Callable[[Any], bool], what: str) -> None:
+    """Check that *field* is a sequence of which each item *fits*, and store it back as a tuple.
+
+    Raises:
+        TypeError: It is not, or something in it is not *what* it should be.
+    """
+    value = getattr(config, field)
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or not all(map(fits, value)):
+        raise _refuse(config, field, f"a sequence of {what}", value, TypeError)
+    object.__setattr__(config, field, tuple(value))
 
 
 def require_errors(config: object, field: str, *, predicate: bool = False) -> None:

@@ -17,7 +17,8 @@ from .context import resilience_context
 from .events import EventType, ResilienceEvent, ResilienceListener
 
 
-def _roll() -> float:
+def roll() -> float:
+    """A random number from 0 to less than 1."""
     import random
 
     return random.random()
@@ -47,7 +48,7 @@ class Wiring:
         if clock is not None and not isinstance(clock, Clock):
             raise TypeError(f"clock must offer monotonic, sleep, sleep_async and alarm, got {clock!r}")
         self.clock: Clock = clock or SystemClock()
-        self.die = die or _roll
+        self.die = die or roll
         self.listeners = tuple(_checked(listener) for listener in listeners)
         self.heard = bool(self.listeners)
         """Whether anybody listens; if not, no event is made."""

@@ -13,9 +13,10 @@ from ._report import Report
 from ._typing import P, R
 from ._wiring import Wiring
 from .cache.config import CacheConfig
-from .cache.control import CacheControl, CacheInfo
+from .cache.control import CacheControl
 from .cache.door import Door
 from .cache.result_cache import ResultCache
+from .cache.views import CacheInfo
 from .clock import Clock
 from .events import ResilienceListener
 from .stages.base import AsyncHandler, Handler, Stage, StageConfig
@@ -143,7 +144,7 @@ class Pipeline:
         return {
             **handles,
             "cache": control,
-            "cache_info": (lambda: CacheInfo(0, 0, 0, 0)) if control is None else control.info,
+            "cache_info": (lambda: CacheInfo(0, 0, 0, 0)) if control is None else control.counts,
             "cache_clear": (lambda: None) if control is None else control.clear,
             "metrics": None if door is None else door.metrics,
             "pipeline": self,

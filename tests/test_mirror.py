@@ -12,7 +12,7 @@ import pytest
 
 import pyresilience
 
-HANDS = {"wrap", "_load", "_wait", "_enter", "_routed", "answer", "_run"}
+HANDS = {"wrap", "_load", "_wait", "_enter", "_routed", "answer", "_run", "consult", "close"}
 """What a pair of hands is called."""
 
 RENAMED = {"AsyncHandler": "Handler", "_async": "_blocking", "Awaitable": "Any", "asynchronous": "synchronous"}

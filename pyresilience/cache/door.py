@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import _async, _blocking
 from .._call import Call
-from .._lifecycle import lifecycle
 from .._wiring import Wiring
-from ..events import CacheHit, CacheMissed
+from ..events import CacheHit
 from ..stages.base import AsyncHandler, Handler
-from .flight import NO_KEYWORDS, Flight
-from .flights import IN_FLIGHT
+from .desk import Desk
 from .keys import SHORT, KeyMaker, Scope
+from .loader import Load, Loader
 from .result_cache import ResultCache
-from .shelf import Row
+from .valve import Find, Valve
 
 if TYPE_CHECKING:
     from ..metrics.cache_metrics import CacheMetrics
@@ -47,19 +46,28 @@ class Door:
         self.cache = cache
         self.scope = Scope(name) if shared else None
         self.metrics = cache.metrics_of(self.scope)
-        self._name = name
+        self.loader = Loader(name, cache, wiring, self.metrics, limit)
+        self.desk = None if cache.options is None else Desk(name, self.loader, cache.options, function)
+        self.valve = Valve(cache.shelf.ledger)
         self._wiring = wiring
-        self._limit = limit
         maker = KeyMaker(function, cache.config, self.scope)
+        self.maker = maker
         self.key_of = maker.key
         self._bare = (int, str) if maker.bare else (None, None)
         """The types of a lone argument that is its own key."""
 
-    def wrap(self, handler: Handler) -> Callable[..., Any]:
+    def wrap(self, handler: Handler) -> Callable[..., Any]:  # noqa: C901 - a hit is one piece
         """The synchronous function in front of *handler*."""
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
-        find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load(handler)
+        find: Find = shelf.rows.get
+        touch, key_of, load = self._touch(), self.key_of, self._load(handler)
         metrics = self._recorder()
+
+        def turn(other_find: Find, other_load: Load) -> None:
+            nonlocal find, load
+            find, load = other_find, other_load
+
+        self.valve.connect(find, load, turn)
 
         def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
             key, asked = first, 0.0
@@ -88,11 +96,18 @@ class Door:
 
         return cached
 
-    def wrap_async(self, handler: AsyncHandler) -> Callable[..., Any]:
+    def wrap_async(self, handler: AsyncHandler) -> Callable[..., Any]:  # noqa: C901 - a hit is one piece
         """The asynchronous function in front of *handler*."""
         shelf, now, (number, text) = self.cache.shelf, self.cache.clock.monotonic, self._bare
-        find, touch, key_of, load = shelf.rows.get, self._touch(), self.key_of, self._load_async(handler)
+        find: Find = shelf.rows.get
+        touch, key_of, load = self._touch(), self.key_of, self._load_async(handler)
         metrics = self._recorder()
+
+        def turn(other_find: Find, other_load: Load) -> None:
+            nonlocal find, load
+            find, load = other_find, other_load
+
+        self.valve.connect(find, load, turn)
 
         async def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
             key, asked = first, 0.0
@@ -121,93 +136,29 @@ class Door:
 
         return cached
 
-    def _load(self, handler: Handler) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Any]:
-        """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit = self.cache.flights, self._name, self._limit
-        metrics, now = self.metrics, self.cache.now
-        heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
-        clock, home, signal = self.cache.clock, _blocking.home(), _blocking.Signal
+    def _load(self, handler: Handler) -> Load:
+        """What a miss does; it looks closer first where the settings ask for that."""
+        if self.desk is None:
+            self.load = self.loader.wrap(handler)
+        else:
+            self.load = self.desk.consult(self.loader.wrap(self.desk.wrap(handler)))
+        return self.load
 
-        def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float) -> Any:
-            flight = Flight()
-            flight.name, flight.args, flight.kwargs = name, args, kwargs
-            flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
-            began = 0.0 if metrics is None else asked or now()
-            if lifecycle.closed:
-                raise lifecycle.refusal(flight)
-            tally = lifecycle.tally
-            tally.running += 1
-            try:
-                landed = flights.board(key, flight, home, signal, limit)
-                if landed is not None:
-                    while flight.waits:
-                        flight.signal.wait(clock, flights.look(key, flight))
-                    if not flights.take_over(flight, landed):
-                        return self._arrive(flight, landed)
-                if heard:
-                    self._begin(flight)
-                value = handler(flight)
-                flights.land(key, flight, value)
-            except BaseException as error:
-                try:
-                    flights.fail(key, flight, error)
-                finally:
-                    flights.end(key, flight)
-                raise
-            finally:
-                tally.running -= 1
-                if metrics is not None:
-                    self._record(flight, began)
-            return value
+    def _load_async(self, handler: AsyncHandler) -> Load:
+        """What a miss does; it looks closer first where the settings ask for that."""
+        if self.desk is None:
+            self.load = self.loader.wrap_async(handler)
+        else:
+            self.load = self.desk.consult_async(self.loader.wrap_async(self.desk.wrap_async(handler)))
+        return self.load
 
-        return load
-
-    def _load_async(
-        self, handler: AsyncHandler
-    ) -> Callable[[Hashable, tuple[Any, ...], dict[str, Any], float], Awaitable[Any]]:
-        """What a miss does: lead and compute, or follow and wait."""
-        flights, name, limit = self.cache.flights, self._name, self._limit
-        metrics, now = self.metrics, self.cache.now
-        heard = self._wiring.audience(CacheMissed) or self._wiring.audience(CacheHit)
-        clock, home, signal = self.cache.clock, _async.home(), _async.Signal
-
-        async def load(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float) -> Any:
-            flight = Flight()
-            flight.name, flight.args, flight.kwargs = name, args, kwargs
-            flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
-            began = 0.0 if metrics is None else asked or now()
-            if lifecycle.closed:
-                raise lifecycle.refusal(flight)
-            tally = lifecycle.tally
-            tally.running += 1
-            try:
-                landed = flights.board(key, flight, home, signal, limit)
-                if landed is not None:
-                    while flight.waits:
-                        await flight.signal.wait(clock, flights.look(key, flight))
-                    if not flights.take_over(flight, landed):
-                        return self._arrive(flight, landed)
-                if heard:
-                    self._begin(flight)
-                value = await handler(flight)
-                flights.land(key, flight, value)
-            except BaseException as error:
-                try:
-                    flights.fail(key, flight, error)
-                finally:
-                    flights.end(key, flight)
-                raise
-            finally:
-                tally.running -= 1
-                if metrics is not None:
-                    self._record(flight, began)
-            return value
-
-        return load
+    def tags_of(self, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> tuple[str, ...]:
+        """What the result of a call is called."""
+        return () if self.desk is None else self.desk.tags_of(args, kwargs, value)
 
     def _touch(self) -> Callable[[Hashable], None]:
         """What a hit does to its row; and to those who listen, if anybody does."""
-        touch = self.cache.shelf.touch
+        touch, tell = self.cache.shelf.touch, partial(self.loader.tell_hit, "fresh")
         if not self._wiring.audience(CacheHit):
             return touch
 
@@ -215,46 +166,13 @@ class Door:
             try:
                 touch(key)
             finally:
-                hit = Flight()
-                hit.name = self._name
-                self._hit(hit, "fresh")
+                tell()
 
         return touch_and_tell
 
     def _recorder(self) -> CacheMetrics | None:
         """Where hits are recorded; None: nowhere, or none of them."""
         return self.metrics if self.metrics is not None and self.metrics.sampling_rate else None
-
-    def _record(self, flight: Flight, began: float) -> None:
-        """A call that was no plain hit is over: say what it met, unless it was interrupted while it waited."""
-        hit = flight.found or flight.late
-        if self.metrics is not None and (hit or flight.leader is None):
-            self.metrics.record_call(
-                self.cache.now() - began,
-                hit=hit,
-                coalesced=flight.late or flight.leader is not None,
-                stale=not hit and flight.reason == "expired",
-                ran=not hit and (flight.reached or flight.ran),
-            )
-
-    def _begin(self, flight: Flight) -> None:
-        """Say that the function runs; unless the time was up while waiting, for the timeout stage to say."""
-        if flight.late:
-            self._hit(flight, "coalesced")
-        else:
-            self._wiring.tell(CacheMissed, flight, attempt=0, reason=flight.reason)
-
-    def _arrive(self, flight: Flight, landed: Row) -> Any:
-        """The value or error that another caller has computed."""
-        self.cache.shelf.hits += 1
-        flight.found = flight.over = True
-        flight.args, flight.kwargs = (), NO_KEYWORDS
-        if self._wiring.heard:
-            self._hit(flight, "coalesced" if landed is IN_FLIGHT else "fresh")
-        return flight.collect() if landed is IN_FLIGHT else landed[0]
-
-    def _hit(self, flight: Flight, source: str) -> None:
-        self._wiring.tell(CacheHit, flight, attempt=0, source=source)
 
 
 def _together(first: Any, rest: tuple[Any, ...]) -> tuple[Any, ...]:

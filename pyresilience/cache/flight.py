@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -10,6 +11,7 @@ from .. import _async, _blocking
 from .._call import Call
 from .._forks import renew_in_child
 from .._outcome import Outcome
+from .shelf import Row
 
 leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
 """The flight that was begun last around us. It stays there when it is over."""
@@ -56,6 +58,36 @@ class Flight(Call):
     """It was answered by a row, or by another flight."""
     reason: str = "cold"
     """Why the cache had nothing."""
+    source: str = "coalesced"
+    """What answered it while it waited."""
+    patience: float | None = None
+    """When it will have waited long enough for its leader."""
+    soft: bool = False
+    """It waits for its leader only briefly, as there is something it can have instead."""
+    gave_up: bool = False
+    """It has waited for its leader as long as `wait_timeout` says."""
+    counted: int = 1
+    """1: a caller waits for it; 0: it runs in the background, and no call is to be counted."""
+    excusable: bool = True
+    """Whether an old result may stand in if it fails."""
+    old: Row | None = None
+    """What is kept while it computes something better."""
+    scheduled: bool = False
+    """It has a reload run in the background."""
+    unkept: str = ""
+    """Why its result is not kept."""
+    tags: Sequence[str] = ()
+    """What its result is called."""
+    mark: int = 0
+    """The last invalidation of a tag before it began."""
+    began: float = 0.0
+    """When it began, where that matters."""
+    boarded: bool = False
+    """It took its place before it began to run."""
+
+    def replaces(self, row: Row) -> bool:
+        """Whether it is to compute something better than *row*, even if that is fresh."""
+        return False
 
     @property
     def waits(self) -> bool:
@@ -128,6 +160,37 @@ class Flight(Call):
             return outcome.unwrap()
         finally:
             del outcome
+
+
+class Waiting(Flight):
+    """A call that has something computed in the background, and waits for it."""
+
+    scheduled = True
+
+
+class Refresh(Flight):
+    """A call that computes anew, whatever is kept."""
+
+    excusable = False
+
+    def replaces(self, row: Row) -> bool:
+        """Whatever it is."""
+        return True
+
+
+class Reload(Flight):
+    """A run in the background, which is to replace one row."""
+
+    counted = 0
+    storable = True
+
+    def __init__(self, row: Row, name: str) -> None:
+        self._row = row
+        self.name = name
+
+    def replaces(self, row: Row) -> bool:
+        """That one, and no later one."""
+        return row is self._row
 
 
 def _outwards(flight: Flight | None) -> list[Flight]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from math import inf
-from types import AsyncGeneratorType, CoroutineType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from .. import _async, _blocking
 from .._call import Call
@@ -18,6 +16,7 @@ from .._forks import renew_in_child
 from .._outcome import Error, Outcome, Value
 from ..clock import Clock
 from .flight import NO_KEYWORDS, Flight, leading
+from .keeper import PLAIN, RowMaker, only_once
 from .keys import UNKEYED
 from .shelf import Row, Shelf
 
@@ -37,15 +36,15 @@ class Flights:
 
     Args:
         shelf: Where results are kept.
-        life: Seconds they are good for; 0: for ever.
+        row_of: Makes rows of them.
         clock: Where the time is read.
     """
 
-    def __init__(self, shelf: Shelf, life: float, clock: Clock) -> None:
+    def __init__(self, shelf: Shelf, row_of: RowMaker, clock: Clock) -> None:
         self.shelf = shelf
         self.lock = threading.RLock()
         """Guards the shelf and the flights to it. Whatever garbage collection or a signal runs may take it again."""
-        self._life = life
+        self._row_of = row_of
         self._now = clock.monotonic
         self._flying: dict[Hashable, Flight] = {}
         self._invalidated: dict[Hashable, None] = {}
@@ -76,8 +75,19 @@ class Flights:
                 return row
             if self._invalidated:
                 self._recall(key, flight)
+        else:
+            flight.reason = "bypassed"
         self.shelf.misses += 1
         return None
+
+    def is_flying(self, key: Hashable) -> bool:
+        """Whether *key* is being computed."""
+        leader = self._flying.get(key)
+        return leader is not None and not _async.vanished(leader.home)
+
+    def oldest_mark(self, latest: int) -> int:
+        """The last invalidation of a tag before any of the flights under way began; the *latest* of all, if none is."""
+        return min([latest, *(flight.mark for flight in [*self._flying.values()])])
 
     def fence(self, key: Hashable) -> bool:
         """Keep nothing of what is being computed for *key* now; the holder locks. False: nothing is."""
@@ -110,22 +120,41 @@ class Flights:
                 return False
             if limit is not None:
                 flight.deadline = self._now() + (limit(flight) if callable(limit) else limit)
+            self._bound(key, flight)
             return True
+
+    def _bound(self, key: Hashable, flight: Flight) -> None:
+        """Say how long *flight* waits for its leader: here, for as long as that takes."""
+
+    def _give_up(self, key: Hashable, flight: Flight, leader: Flight) -> None:
+        """*flight* has waited long enough for its *leader*; the holder locks."""
 
     def _is_fresh(self, key: Hashable, flight: Flight, row: Row) -> bool:
         """Whether *row* landed just before we boarded; if not, its time is over and it goes."""
         with self.lock:
-            if self._now() < row[1]:
+            fresh = self._is_good(key, flight, row)
+            if fresh:
                 self._take_off(key, flight)
-                fresh = True
-            else:
-                if self.shelf.rows.get(key) is row:
-                    self.shelf.drop(key, "expired")
-                flight.reason = "expired"
-                fresh = False
         if fresh and flight.followers:
             self._deliver(flight, Value(row[0]))
         return fresh
+
+    def _is_good(self, key: Hashable, flight: Flight, row: Row) -> bool:
+        """Whether *row* is what *flight* wants; the holder locks."""
+        if flight.replaces(row):
+            flight.old, flight.reason = row, "refreshed"
+            return False
+        if self._now() < row[1]:
+            return True
+        self._drop(key, flight, row, "expired")
+        return False
+
+    def _drop(self, key: Hashable, flight: Flight, row: Row, reason: Literal["expired", "invalidated"]) -> None:
+        """*row* is of no use any more; the holder locks."""
+        if self.shelf.rows.get(key) is row:
+            self.shelf.drop(key, reason)
+            self.shelf.ledger.note(key, reason)
+        flight.reason = reason
 
     def _recall(self, key: Hashable, flight: Flight) -> None:
         """Say so if *key* was invalidated since it was last computed."""
@@ -136,9 +165,9 @@ class Flights:
 
     def look(self, key: Hashable, flight: Flight) -> float | None:
         """Seconds a follower may wait until it must look again; None: until it is woken."""
-        leader, left = flight.leader, None
-        if flight.deadline is not None:
-            left = max(0.0, flight.deadline - self._now())
+        leader, now = flight.leader, self._now()
+        ends = [each for each in (flight.deadline, flight.patience) if each is not None]
+        left = max(0.0, min(ends) - now) if ends else None
         if leader is None or leader.home is flight.home:
             gone = False
         else:
@@ -151,19 +180,22 @@ class Flights:
                 flight.withdraw()
                 if gone:
                     self._succeed(key, leader, flight)
-                else:
+                elif flight.deadline is not None and flight.deadline <= now:
                     flight.leader, flight.late = None, True
+                else:
+                    self._give_up(key, flight, leader)
             return 0.0
         return left
 
-    def take_over(self, flight: Flight, landed: Row) -> bool:
+    def take_over(self, key: Hashable, flight: Flight, landed: Row) -> bool:
         """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""
         if landed is not IN_FLIGHT or flight.outcome is not None:
             return False
+        flight.old = self.shelf.rows.get(key)
         if flight.late:
             self.shelf.hits += 1
         else:
-            self.shelf.misses += 1
+            self.shelf.misses += flight.counted
         return True
 
     def land(self, key: Hashable, flight: Flight, value: Any) -> None:
@@ -171,14 +203,18 @@ class Flights:
 
         The row comes before the flight goes: whoever looks without the lock finds one or the other.
         """
-        once = type(value) not in _PLAIN and _only_once(value)
-        weigh = self.shelf.weigh
-        weight = 0 if weigh is None else weigh(value)
+        once = type(value) not in PLAIN and only_once(value)
+        now = self._now()
+        row = self._row_of(flight, value, now) if flight.storable and not once else None
         flying = self._flying
         with self.lock:
             if flying.get(key) is flight:  # else it was fenced, and another may have begun
-                if flight.storable and not once:
-                    self.shelf.put(key, value, self._now() + self._life if self._life else inf, weight)
+                if flight.old is not None:
+                    self._supersede(key, flight, row)
+                if row is not None:
+                    self.shelf.put(key, row, now)
+                else:
+                    self._explain(key, flight, once)
                 try:  # `_take_off`, without the call
                     if flying[key] is flight:
                         del flying[key]
@@ -192,9 +228,27 @@ class Flights:
         """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""
         if flight.leader is None and isinstance(error, Exception):
             with self.lock:
+                if self._flying.get(key) is flight:
+                    self._keep_error(key, flight, error)
                 self._take_off(key, flight)
             if flight.followers:
                 self._deliver(flight, Error(error))
+
+    def _supersede(self, key: Hashable, flight: Flight, row: Row | None) -> None:
+        """What *flight* has computed takes the place of what was kept meanwhile; the holder locks."""
+        if row is not None or flight.unkept:
+            self.shelf.drop(key, "replaced")
+
+    def _explain(self, key: Hashable, flight: Flight, once: bool) -> None:
+        """Remember why the result is not kept."""
+        why = flight.unkept or (
+            "it can be used only once" if once else "it is a stand-in, or retry_on_result rejects it"
+        )
+        self.shelf.ledger.note(key, "not stored", why)
+
+    def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
+        """Remember why there is no result; the holder locks."""
+        self.shelf.ledger.note(key, "not stored", f"the call raised {type(error).__name__}")
 
     def end(self, key: Hashable, flight: Flight) -> None:
         """The call is over, whatever became of it: leave nothing behind, and nobody waiting in vain."""
@@ -239,13 +293,3 @@ class Flights:
         self._flying[key] = heir
         heirs, leader.followers = list(leader.followers), ()
         heir.promote(heirs)
-
-
-_PLAIN = frozenset({dict, list, tuple, str, bytes, int, float, bool, type(None)})
-"""The usual results, which can be used any number of times."""
-
-
-def _only_once(value: Any) -> bool:
-    """Whether *value* is used up by using it (a coroutine, a generator, an iterator): never kept, never shared."""
-    kind = type(value)
-    return issubclass(kind, (CoroutineType, AsyncGeneratorType)) or hasattr(kind, "__next__")

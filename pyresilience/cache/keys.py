@@ -1,45 +1,44 @@
-"""From a call to a key: the bound arguments, typed at every depth, holding nothing alive that identity compares."""
+"""From a call to a key: the bound arguments, and what else the result depends on."""
 
 from __future__ import annotations
 
-import sys
-import weakref
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
-from contextlib import suppress
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from collections.abc import Callable, Hashable
+from contextvars import Context, ContextVar
+from functools import partial
 from inspect import CO_VARARGS, CO_VARKEYWORDS, Parameter, Signature, isfunction, signature
-from types import CodeType, MethodType
+from types import CodeType
 from typing import Any
 
+from .._functions import is_async, name_of
 from ..errors import CacheKeyError
-from .config import CacheConfig
-from .digest import digest
+from .config import CacheConfig, Variable
+from .freeze import SHORT, freeze, stand_in
+
+__all__ = ["SHORT", "UNKEYED", "KeyMaker", "Scope", "freeze", "scope_of", "stand_in"]
 
 UNKEYED: Hashable = object()
 """The key of a call that has none: never kept, never shared."""
 
-SHORT = 512
-"""Text and bytes up to this length stand in the key as they are; longer ones as a digest."""
-WIDE = 256
-"""An argument with more parts than this becomes a digest, if it is built of plain values alone."""
-DEEP = 64
-"""Containers may be nested this deep."""
 
-_PLAIN = frozenset({int, str, type(None)})
-"""Types whose values are never equal across types, so that they need no tag."""
+class _Unset:
+    """Stands in a key for the value of a context variable that has none."""
 
 
 class KeyMaker:
     """Makes the keys of one function. Two calls have one key if they bind the same arguments.
 
-    A function of exactly one parameter has its plain argument itself as the key; see `bare`.
+    Arguments that the config ignores do not count; what it varies by does, and so does its version. A function of
+    exactly one parameter, and nothing of all this, has its plain argument itself as the key; see `bare`.
 
     Args:
         function: Whose calls.
-        config: How the cache wants it: a key function, and what to do with what cannot be part of a key.
+        config: How the cache wants it: a key function, what counts beside the arguments, and what to do with what cannot
+            be part of a key.
         scope: Stands first in every key; None: nothing does.
+
+    Raises:
+        ValueError: The function has no parameter of a name that the config ignores.
+        TypeError: A coroutine function is among what the config varies by.
     """
 
     __slots__ = ("_bind", "_config", "_function", "_lone", "_names", "_scope", "bare")
@@ -48,23 +47,26 @@ class KeyMaker:
         self._function = function
         self._config = config
         self._scope = scope
-        simple = _takes_one(function)
+        whole = not (config.ignore or config.vary or config.version)
+        simple = whole and config.key is None and _takes_one(function)
         self._names: list[str] = []
-        self._lone = simple or config.key is not None
-        self.bare = simple and config.key is None and scope is None
+        """What the parts of a key are called; empty before the first."""
+        self._lone = simple or (whole and config.key is not None)
+        self.bare = simple and scope is None
         """Whether a call with one exact int or short str as its only argument has that as its key."""
         self._bind: Callable[..., tuple[Any, ...]] = self._bind_first
+        _check(function, config)
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
         """The key of the call; UNKEYED: it goes past the cache.
 
         Raises:
-            CacheKeyError: An argument cannot be part of a key.
+            CacheKeyError: An argument, or something else that counts, cannot be part of a key.
         """
         try:
             values = self._bind(*args, **kwargs)
         except TypeError:
-            if self._config.key is not None:
+            if self._config.key is not None or (self._config.vary and self._fit(args, kwargs)):
                 raise
             return UNKEYED  # the arguments do not fit the function: let it say so itself
         key: Hashable = values
@@ -79,6 +81,28 @@ class KeyMaker:
             key = key[0]  # type: ignore[index]
         return key if self._scope is None else (self._scope, key)
 
+    def difference(self, one: Hashable, other: Hashable) -> str | None:
+        """What the only part is called in which two keys differ, told from the hashes of their parts.
+
+        The name of a parameter, `"key"` for what `key=` makes, the name of a context variable, `"vary[0]"` for another
+        thing to vary by, or `"version"`. None: they do not differ, or in more than one part, or have only one; or they
+        are not both keys of this function.
+        """
+        try:
+            mine, others = self._hashes(one), self._hashes(other)
+        except Exception:  # noqa: BLE001 - whatever an argument's own __hash__ raises
+            return None
+        if not len(mine) == len(others) == len(self._names) > 1:
+            return None
+        found = [name for name, left, right in zip(self._names, mine, others, strict=True) if left != right]
+        return found[0] if len(found) == 1 else None
+
+    def _hashes(self, key: Hashable) -> tuple[int, ...]:
+        """The hash of each part of *key*; none: it is the only one, or no key of this function."""
+        if self._scope is not None:
+            key = key[1] if type(key) is tuple and key and key[0] is self._scope else None
+        return tuple(map(hash, key)) if type(key) is tuple and not self._lone else ()
+
     def _frozen(self, values: tuple[Any, ...]) -> Hashable:
         """What stands for the values."""
         frozen: list[Hashable] = []
@@ -88,23 +112,73 @@ class KeyMaker:
         except CacheKeyError as error:
             if self._config.on_unhashable == "bypass":
                 return UNKEYED
-            name = "what key= returned" if self._config.key else f"argument {self._names[len(frozen)]!r}"
-            raise CacheKeyError(
-                f"{name} cannot be part of a cache key: {error}; give CacheConfig(key=...), "
-                'or on_unhashable="bypass" to call through'
-            ) from None
+            raise CacheKeyError(self._blame(len(frozen), error)) from None
         return tuple(frozen)
+
+    def _blame(self, place: int, error: CacheKeyError) -> str:
+        """Which part cannot be part of a key, why, and what to do about it."""
+        name, vary, remedy = self._names[place], self._config.vary, "let it be a plain value"
+        place -= len(self._names) - len(vary) - bool(self._config.version)
+        if place >= 0:
+            what = f"context variable {name!r}" if isinstance(vary[place], ContextVar) else f"what {name} returned"
+        elif self._config.key is not None:
+            what = "what key= returned"
+        else:
+            what, remedy = f"argument {name!r}", "give CacheConfig(key=...) or ignore=(...)"
+        return f'{what} cannot be part of a cache key: {error}; {remedy}, or on_unhashable="bypass" to call through'
+
+    def _fit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the function takes these arguments, so that a TypeError was about something else."""
+        try:
+            Signature(_parameters(self._function)).bind(*args, **kwargs)
+        except TypeError:
+            return False
+        return True
 
     def _bind_first(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Make what binds the arguments, at the first call that needs it, and bind them."""
-        own = self._config.key
-        if own is not None:
-            self._bind = lambda *args, **kwargs: (own(*args, **kwargs),)
+        config = self._config
+        if config.key is not None:
+            parameters, names = _UNKNOWN, ["key"]
         else:
             parameters = _parameters(self._function)
-            self._names = [each.name for each in parameters]
-            self._bind = _binder(parameters)
+            names = [each.name for each in parameters if each.name not in config.ignore]
+        names += [
+            each.name if isinstance(each, ContextVar) else f"vary[{place}]" for place, each in enumerate(config.vary)
+        ]
+        self._names = [*names, "version"] if config.version else names
+        self._bind = _binder(parameters, config)
         return self._bind(*args, **kwargs)
+
+
+def _check(function: Callable[..., Any], config: CacheConfig) -> None:
+    """Refuse settings that do not fit the function."""
+    for place, each in enumerate(config.vary):
+        if not isinstance(each, ContextVar) and is_async(each):
+            raise TypeError(f"CacheConfig: vary[{place}] must be a plain function, got the async {name_of(each)}")
+    if not config.ignore:
+        return
+    parameters = _parameters(function)
+    if parameters is _UNKNOWN:
+        raise ValueError(
+            f"CacheConfig: ignore needs names, and {name_of(function)} does not tell those of its parameters"
+        )
+    names = [each.name for each in parameters]
+    for name in config.ignore:
+        if name not in names and all(each.kind is not Parameter.VAR_KEYWORD for each in parameters):
+            owner = f"{name_of(function)}({', '.join(names)})"
+            raise ValueError(f"CacheConfig: ignore must name parameters of {owner}, got {name!r}")
+
+
+def _reader(variable: Variable) -> Callable[[], Any]:
+    """What reads the value that a key varies by."""
+    if not isinstance(variable, ContextVar):
+        return variable
+    try:
+        Context().run(variable.get)
+    except LookupError:  # it has no default of its own
+        return partial(variable.get, _Unset)
+    return variable.get
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:
@@ -120,20 +194,51 @@ def _parameters(function: Callable[..., Any]) -> list[Parameter]:
     try:
         return list(signature(function).parameters.values())
     except (TypeError, ValueError):  # some builtins have none
-        return [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
+        return _UNKNOWN
 
 
-def _binder(parameters: list[Parameter]) -> Callable[..., tuple[Any, ...]]:
-    """A function with these parameters that returns its arguments: the interpreter does the binding."""
-    defaults = {f"_{place}": each.default for place, each in enumerate(parameters) if each.default is not each.empty}
+_UNKNOWN = [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
+"""The parameters of a function that does not tell them."""
+
+
+def _binder(parameters: list[Parameter], config: CacheConfig) -> Callable[..., tuple[Any, ...]]:
+    """A function with these parameters that returns what counts: the interpreter does the binding."""
+    mark = "_" * (1 + max([len(each.name) for each in parameters], default=0))  # no parameter has so long a name
+    known = {f"{mark}{place}": each.default for place, each in enumerate(parameters) if each.default is not each.empty}
     plain = [
-        each.replace(annotation=each.empty, default=_Name(f"_{place}") if f"_{place}" in defaults else each.empty)
+        each.replace(annotation=each.empty, default=_Name(name) if (name := f"{mark}{place}") in known else each.empty)
         for place, each in enumerate(parameters)
     ]
-    names = "".join(f"{each.name}, " for each in parameters)
     text = str(Signature(plain, __validate_parameters__=False))[1:-1]
-    bind: Callable[..., tuple[Any, ...]] = eval(f"lambda {text}: ({names})", defaults)  # noqa: S307 - names only
+    parts = "".join(f"{each}, " for each in _parts(parameters, config, mark, known))
+    bind: Callable[..., tuple[Any, ...]] = eval(f"lambda {text}: ({parts})", known)  # noqa: S307 - names only
     return bind
+
+
+def _parts(parameters: list[Parameter], config: CacheConfig, mark: str, known: dict[str, Any]) -> list[str]:
+    """What counts, as expressions; the names in them that are no parameter's begin with *mark* and become *known*."""
+
+    def name(part: str, value: Any) -> str:
+        known[mark + part] = value
+        return mark + part
+
+    strays = {*config.ignore} - {each.name for each in parameters}
+    if config.key is not None:
+        parts = [name("key", config.key) + "(*args, **kwargs)"]
+    else:
+        parts = [
+            f"{name('rest', partial(_without, strays))}({each.name})"
+            if strays and each.kind is Parameter.VAR_KEYWORD
+            else each.name
+            for each in parameters
+            if each.name not in config.ignore
+        ]
+    parts += [name(f"vary{place}", _reader(each)) + "()" for place, each in enumerate(config.vary)]
+    return [*parts, name("version", config.version)] if config.version else parts
+
+
+def _without(strays: set[str], keywords: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in keywords.items() if name not in strays}
 
 
 class _Name:
@@ -144,92 +249,6 @@ class _Name:
 
     def __repr__(self) -> str:
         return self._name
-
-
-def freeze(value: Any, depth: int = DEEP) -> Hashable:
-    """A hashable stand-in for *value*: equal for equal values of equal types, and for no others.
-
-    Plain values stand for themselves; everything else becomes a tuple that begins with its type, so that no value
-    is taken for another's stand-in.
-
-    Raises:
-        CacheKeyError: It is mutable and not a container we know, or nested too deep, or contains itself.
-    """
-    kind = type(value)
-    if kind in _PLAIN:
-        return value if kind is not str or len(value) <= SHORT else (str, len(value), digest(value))
-    if kind is bool or kind is float or kind is complex:
-        return kind, value or str(value)  # 0.0 and -0.0 are equal, and are not the same argument
-    if kind is bytes or kind is bytearray:
-        plain = bytes(value)
-        return (kind, plain) if len(plain) <= SHORT else (kind, len(plain), digest(plain))
-    if is_dataclass(kind) and kind.__dataclass_params__.eq:  # type: ignore[attr-defined]
-        items = [getattr(value, field.name) for field in fields(kind) if field.compare]
-        return kind, _freeze_items(items, depth)
-    for base, freeze_container in _CONTAINERS:
-        if issubclass(kind, base) and (kind.__eq__ is base.__eq__ or kind.__hash__ is None):  # type: ignore[comparison-overlap]
-            return kind, freeze_container(value, depth)
-    return _freeze_object(value, kind)
-
-
-def _freeze_items(items: Iterable[Any], depth: int) -> tuple[Hashable, ...]:
-    if depth <= 0:
-        raise CacheKeyError(f"it is nested deeper than {DEEP} levels, or contains itself")
-    return tuple([freeze(each, depth - 1) for each in items])
-
-
-def _freeze_unordered(items: Iterable[Any], depth: int) -> Hashable:
-    return frozenset(_freeze_items(items, depth))
-
-
-_CONTAINERS: tuple[tuple[type, Callable[[Any, int], Hashable]], ...] = (
-    (list, _freeze_items),
-    (tuple, _freeze_items),
-    (OrderedDict, lambda value, depth: _freeze_items(value.items(), depth)),
-    (dict, lambda value, depth: _freeze_unordered(value.items(), depth)),
-    (set, _freeze_unordered),
-    (frozenset, _freeze_unordered),
-    (deque, _freeze_items),
-)
-
-
-def _freeze_object(value: Any, kind: type) -> Hashable:
-    """The stand-in of anything else: by its own equality where it has one, weakly by identity where not."""
-    if kind is MethodType:
-        return kind, freeze(value.__self__), value.__func__
-    datetime: Any = sys.modules.get("datetime")
-    if datetime is not None and isinstance(value, datetime.datetime):
-        return kind, value, value.tzinfo, value.fold
-    if kind.__module__ == "decimal":
-        return kind, str(value)  # 1.0 and 1.00 are equal, and print differently
-    if isinstance(value, (type, Enum)):
-        return kind, value
-    if kind.__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
-        with suppress(TypeError):  # it cannot be held weakly, and its id may be another's tomorrow: hold it
-            value = weakref.ref(value)
-    try:
-        hash(value)
-    except TypeError:
-        raise CacheKeyError(f"a {kind.__module__}.{kind.__qualname__} is not hashable") from None
-    return kind, value
-
-
-def stand_in(value: Any) -> Hashable:
-    """What stands for *value* in a key: its frozen form if that is small, or the digest of it if it has one.
-
-    Raises:
-        CacheKeyError: It cannot be part of a key.
-    """
-    frozen = freeze(value)
-    stack, seen = [frozen], 0
-    while stack:
-        part = stack.pop()
-        seen += 1
-        if seen > WIDE:
-            return digest(frozen) or frozen
-        if type(part) in (tuple, frozenset):
-            stack.extend(part)  # type: ignore[arg-type]
-    return frozen
 
 
 class Scope:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from math import inf
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .._settings import seconds
 from .._typing import Duration
 from ..clock import Clock, SystemClock
 from .config import CacheConfig
-from .flights import Flights
+from .keeper import TOO_HEAVY, Failure
 from .keys import Scope, scope_of, stand_in
-from .shelf import Shelf
+from .options import furnish
+from .shelf import Row
+from .tags import names
+from .views import CacheState
 
 if TYPE_CHECKING:
     from ..metrics.cache_metrics import CacheMetrics
@@ -36,14 +39,17 @@ class ResultCache:
         self.config = config or CacheConfig()
         self.clock: Clock = clock or SystemClock()
         measured = metrics is not None or self.config.enable_metrics
-        self.shelf = _weighed_shelf(self.config.max_size) if measured else Shelf(self.config.max_size)
+        parts = furnish(self.config, self.clock, measured=measured)
+        self.shelf = parts.shelf
+        self.flights = parts.flights
+        self.options = parts.options
+        """What is needed for more than a size and a TTL; None: no more was asked for."""
         self._given = metrics
         self._observers: list[CacheMetrics] = []
         self.metrics = self._measured(metrics) if measured else None
         """What it records in; None: nothing."""
         self.now = self.clock.monotonic
-        self._ttl = seconds(self.config.ttl)
-        self.flights = Flights(self.shelf, self._ttl, self.clock)
+        self._keeper = parts.keeper
 
     @staticmethod
     def make_key(*args: Any, **kwargs: Any) -> Hashable:
@@ -57,33 +63,59 @@ class ResultCache:
     def get(self, key: Hashable, default: Any = None) -> Any:
         """The value kept under *key*, or *default*."""
         began = self.now()
-        row = self.shelf.read(key, began)
+        row = self.shelf.rows.get(key)
+        stale = row is not None
+        if row is not None and self.is_fresh(row, began):
+            with suppress(KeyError):
+                self.shelf.touch(key)
+            self.shelf.hits += 1
+        else:
+            row = None
+            self.shelf.misses += 1
         if self.metrics is not None:
-            stale = row is None and key in self.shelf.rows
-            self.metrics.record_call(self.now() - began, hit=row is not None, coalesced=False, stale=stale, ran=False)
-        return default if row is None else row[0]
+            hit = row is not None
+            took = self.now() - began
+            self.metrics.record_call(took, hit=hit, coalesced=False, stale=stale and not hit, ran=False)
+        return default if row is None else self.hand_out(row[0])
 
-    def put(self, key: Hashable, value: Any, ttl: Duration | None = None) -> None:
+    def put(self, key: Hashable, value: Any, ttl: Duration | None = None, *, tags: Sequence[str] = ()) -> bool:
         """Keep *value* for *ttl* seconds (0: for ever; None: as configured); it wins over what is being computed.
 
+        False: it is not kept, as it weighs too much, or its `ttl` gives it no time.
+
         Raises:
-            ValueError: *ttl* is negative or not a number.
+            TypeError: *tags* are no names.
+            ValueError: *ttl* is negative or not a number; or there are *tags*, and the cache was not made for them.
         """
-        life = self._ttl if ttl is None else seconds(ttl)
-        if not life >= 0:
+        life = None if ttl is None else seconds(ttl)
+        if life is not None and not life >= 0:
             raise ValueError(f"ttl must be >= 0, got {ttl!r}")
-        weigh = self.shelf.weigh
-        weight = 0 if weigh is None else weigh(value)
+        if tags and (self.options is None or self.config.tags is None):
+            raise ValueError("tags need a cache that was made for them: give CacheConfig(tags=...), which may be empty")
+        now = self.now()
+        row = self._keeper.row(value, now, ttl=life, tags=names(tags))
         with self.flights.lock:
             self.flights.fence(key)
             self.shelf.drop(key, "replaced")
-            self.shelf.put(key, value, self.now() + life if life else inf, weight)
+            if isinstance(row, tuple):
+                self.shelf.put(key, row, now)
+            else:
+                self.shelf.ledger.note(key, "not stored", row)
+        if row is TOO_HEAVY and self.metrics is not None:
+            self.metrics.record_size_limit_rejection()
         self._notice()
+        return isinstance(row, tuple)
 
     def values(self) -> list[Any]:
         """The values of all entries that are still good, in no order that matters."""
         now = self.now()
-        return [row[0] for row in [*self.shelf.rows.values()] if now < row[1]]
+        rows = [*self.shelf.rows.values()]
+        return [row[0] for row in rows if self.is_fresh(row, now) and type(row[0]) is not Failure]
+
+    def fence(self, key: Hashable) -> None:
+        """Keep nothing of what is being computed for *key* now."""
+        with self.flights.lock:
+            self.flights.fence(key)
 
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
@@ -92,6 +124,7 @@ class ResultCache:
             found = self.shelf.drop(key, "invalidated")
             if found or flying:
                 self.flights.remember_invalidated(key)
+                self.shelf.ledger.note(key, "invalidated")
         self._notice()
         return found
 
@@ -109,6 +142,69 @@ class ResultCache:
                     if scope_of(key) is scope:
                         self.shelf.drop(key, "invalidated")
         self._notice()
+
+    def invalidate_tag(self, tag: str, *, soft: bool = False) -> None:
+        """Let no result of that name be used that was begun before now, however many there are.
+
+        Args:
+            tag: The name.
+            soft: They are only stale from now on: they are handed out, or stand in, as the settings say.
+
+        Raises:
+            ValueError: The cache was not made for tags.
+        """
+        if self.options is None or self.config.tags is None:
+            raise ValueError("tags need a cache that was made for them: give CacheConfig(tags=...), which may be empty")
+        names((tag,))
+        with self.flights.lock:
+            self.options.invalidate_tag(tag, self.now() if soft else None)
+
+    @property
+    def ttl(self) -> float | None:
+        """Seconds an entry is good for; 0: it never expires. None: that is a function of the result."""
+        return None if callable(self.config.ttl) else seconds(self.config.ttl)
+
+    def info(self) -> CacheState:
+        """The counts, and what is going on."""
+        shelf, options = self.shelf, self.options
+        state = CacheState(shelf.hits, shelf.misses, shelf.size, len(shelf.rows))
+        state.weight = getattr(shelf.holdings(None), "size_bytes", 0)
+        state.max_weight = None if self.config.max_weight is None else float(self.config.max_weight)
+        state.reloading = 0 if options is None else options.reloads.running
+        state.reload_failures = 0 if options is None else options.reloads.failures
+        return state
+
+    def close(self, timeout: Duration = 30.0) -> bool:
+        """Reload nothing in the background any more; ask what runs there to end, wait for it, and keep nothing of it.
+
+        A thread cannot be asked: it is waited for. The cache goes on answering.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            True: nothing runs any more.
+
+        Raises:
+            ValueError: *timeout* is negative or not a number.
+        """
+        return True if self.options is None else self.options.close(timeout)
+
+    async def aclose(self, timeout: Duration = 30.0) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
+        """What `close` does, leaving the event loop to others meanwhile."""
+        return True if self.options is None else await self.options.close_async(timeout)
+
+    def is_fresh(self, row: Row, now: float) -> bool:
+        """Whether *row* can be handed out as it is."""
+        return now < row[1] or (self.options is not None and self.options.is_fresh(row, now))
+
+    def hand_out(self, value: Any) -> Any:
+        """What a caller gets of a kept *value*.
+
+        Raises:
+            Exception: An error is kept; a fresh copy of it.
+        """
+        return value if self.options is None else self.options.keeper.hand_out(value)
 
     def metrics_of(self, scope: Scope | None) -> CacheMetrics | None:
         """Where the calls of one function are recorded; *scope*: hers in a cache that several share."""
@@ -150,7 +246,7 @@ class ResultCache:
 
     def __contains__(self, key: Hashable) -> bool:
         row = self.shelf.rows.get(key)
-        return row is not None and self.now() < row[1]
+        return row is not None and self.is_fresh(row, self.now())
 
     def __bool__(self) -> bool:
         """A cache is a cache even when it is empty."""
@@ -158,9 +254,3 @@ class ResultCache:
 
     def __repr__(self) -> str:
         return f"ResultCache({self.config}, size={self.size})"
-
-
-def _weighed_shelf(size: int) -> Shelf:
-    from .weighed_shelf import WeighedShelf
-
-    return WeighedShelf(size)

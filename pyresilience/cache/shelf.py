@@ -10,37 +10,68 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
+from .agenda import NOBODY, Agenda
+from .ledger import Ledger
+
 Row: TypeAlias = tuple[Any, ...]
-"""A value, the time it is good until, and where it matters its weight."""
+"""A value, and the time until which it can be handed out without looking closer; where it matters its weight, and more."""
 
 Cause: TypeAlias = Literal["size", "expired", "invalidated", "replaced"]
 """Why a row leaves: no room, its time is over, somebody asked for it, or another takes its place."""
 
 
 class Shelf:
-    """At most *size* rows; the least recently used one goes first."""
+    """At most *size* rows. Expired ones go first, then the least recently used."""
 
-    __slots__ = ("hits", "misses", "rows", "size", "touch", "weigh")
+    __slots__ = ("agenda", "hits", "ledger", "misses", "rows", "size", "touch")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.hits = 0
         self.misses = 0
         self.rows: OrderedDict[Hashable, Row] = OrderedDict()
-        self.touch = self.rows.move_to_end
+        self.touch: Callable[[Hashable], None] = self.rows.move_to_end
         """Make a row the most recently used one; KeyError: it has just been dropped."""
-        self.weigh: Callable[[Any], int] | None = None
-        """Tells how heavy a value is, before it is put; None: nobody wants to know."""
+        self.agenda = Agenda(self.deadlines, self.deadline_of)
+        self.ledger = Ledger()
 
-    def put(self, key: Hashable, value: Any, until: float, weight: int = 0) -> None:
-        """Keep *value* until then under a *key* that is not there, as the most recently used."""
+    def put(self, key: Hashable, row: Row, now: float) -> None:
+        """Keep *row* under a *key* that is not there, as the most recently used."""
         rows = self.rows
-        rows[key] = value, until
+        rows[key] = row
+        if row[1] < self.agenda.horizon:
+            self.agenda.add(key, row[1])
         if len(rows) > self.size:
-            try:
-                rows.popitem(False)
-            except KeyError:  # a signal handler has just emptied it
-                return
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> bool:
+        """Let one row go; False: there is none."""
+        agenda = self.agenda
+        if now >= agenda.soonest and (key := agenda.due(now)) is not NOBODY:
+            return self.drop(key, "expired")
+        try:
+            key = self.rows.popitem(False)[0]
+        except KeyError:  # a signal handler has just emptied it
+            return False
+        self.ledger.note_eviction(key)
+        return True
+
+    def deadlines(self) -> list[tuple[float, Hashable]]:
+        """When each row is of no use any more, and its key."""
+        return [(self.until(row), key) for key, row in [*self.rows.items()]]
+
+    def deadline_of(self, key: Hashable) -> float | None:
+        """When the row of *key* is of no use any more; None: there is none."""
+        try:
+            row = self.rows.get(key)
+        except Exception:  # noqa: BLE001 - it is the user's own __hash__
+            return None
+        return None if row is None else self.until(row)
+
+    def until(self, row: Row) -> float:
+        """When *row* is of no use any more."""
+        until: float = row[1]
+        return until
 
     def read(self, key: Hashable, now: float) -> Row | None:
         """The row under *key*, made the most recently used; None: there is none, or its time is over. Counted."""
@@ -64,4 +95,5 @@ class Shelf:
     def clear(self) -> None:
         """Forget everything, the counts too."""
         self.rows.clear()
+        self.agenda.clear()
         self.hits = self.misses = 0

@@ -7,11 +7,13 @@ signal handler that uses the same cache comes between them.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from contextlib import suppress
+from math import inf
 
+from ..policies.eviction import ORDERS, EvictionOrder
+from .agenda import NOBODY
 from .keys import scope_of
-from .shelf import Cause, Shelf
-from .weight import weight_of
+from .shelf import Cause, Row, Shelf
 
 
 class Holdings:
@@ -22,7 +24,7 @@ class Holdings:
     def __init__(self, max_entries: int) -> None:
         self.entries = 0
         self.max_entries = max_entries
-        self.size_bytes = 0
+        self.size_bytes: float = 0
         self.gone: dict[Cause, int] = {"size": 0, "expired": 0, "invalidated": 0, "replaced": 0}
         """Entries that left, by cause."""
 
@@ -33,27 +35,36 @@ class Holdings:
 
 
 class WeighedShelf(Shelf):
-    """At most *size* rows, each with its weight, and the sums that belong to them."""
+    """At most *size* rows that weigh at most *capacity*, each with its weight, and the sums that belong to them.
 
-    __slots__ = ("_others", "_shares", "_whole")
+    Args:
+        size: How many.
+        capacity: How heavy all together.
+        policy: Who leaves when there is no room: `"lru"`, or one of `ORDERS`.
+    """
 
-    def __init__(self, size: int) -> None:
+    __slots__ = ("_order", "_others", "_shares", "capacity", "whole")
+
+    def __init__(self, size: int, capacity: float = inf, policy: str = "lru") -> None:
         super().__init__(size)
-        self.weigh = weight_of
-        self._whole = Holdings(size)
+        self.capacity = capacity
+        self._order: EvictionOrder | None = None
+        if policy != "lru":
+            self._order = ORDERS[policy](size)
+            self.touch = self._order.touch
+        self.whole = Holdings(size)
+        """The account of all that is there."""
         self._shares: dict[Hashable, Holdings] = {}
         self._others = Holdings(size)
         """What belongs to no function of a shared cache."""
 
     def holdings(self, scope: Hashable | None) -> Holdings:
         """What it holds of the function of *scope*, or of all."""
-        return self._whole if scope is None else self._shares.setdefault(scope, Holdings(self.size))
+        return self.whole if scope is None else self._shares.setdefault(scope, Holdings(self.size))
 
-    def put(self, key: Hashable, value: Any, until: float, weight: int = 0) -> None:
-        """Keep *value* until then under *key*, as the most recently used."""
-        whole, share, row = self._whole, self._share(key), (value, until, weight)
-        while len(self.rows) >= self.size and key not in self.rows:
-            self._drop_oldest()
+    def put(self, key: Hashable, row: Row, now: float) -> None:
+        """Keep *row* under *key*, as the most recently used."""
+        whole, share, weight = self.whole, self._share(key), row[2]
         while key in self.rows:
             self.drop(key, "replaced")
         self.rows[key] = row
@@ -61,12 +72,22 @@ class WeighedShelf(Shelf):
         share.entries += 1
         whole.size_bytes += weight
         share.size_bytes += weight
-        while len(self.rows) > self.size:
-            self._drop_oldest()
+        if (until := self.until(row)) < self.agenda.horizon:
+            self.agenda.add(key, until)
+        if self._order is not None:
+            self._order.add(key)
+        while (len(self.rows) > self.size or whole.size_bytes > self.capacity) and self._make_room(now):
+            pass
+
+    def until(self, row: Row) -> float:
+        """When *row* is of no use any more."""
+        entry = row[3]
+        until: float = row[1] if entry is None else entry.gone_at
+        return until
 
     def drop(self, key: Hashable, cause: Cause) -> bool:
         """Forget *key*; False: it was not there."""
-        whole, share = self._whole, self._share(key)
+        whole, share = self.whole, self._share(key)
         try:
             row = self.rows[key]
             del self.rows[key]
@@ -78,20 +99,38 @@ class WeighedShelf(Shelf):
         share.size_bytes -= row[2]
         whole.gone[cause] += 1
         share.gone[cause] += 1
+        if row[3] is not None and cause != "size":
+            row[3].void()
+        if self._order is not None:
+            self._order.discard(key)
         return True
 
     def clear(self) -> None:
         """Forget everything, the counts too."""
         for key in [*self.rows]:
             self.drop(key, "invalidated")
+        self.agenda.clear()
+        if self._order is not None:
+            self._order.clear()
         self.hits = self.misses = 0
 
-    def _drop_oldest(self) -> None:
-        """Drop what was used least recently, if anything is left."""
-        try:
-            self.drop(next(iter(self.rows)), "size")
-        except (RuntimeError, StopIteration):  # a hit has moved a row just now, or all are gone
-            return
+    def _make_room(self, now: float) -> bool:
+        """Let one row go; False: there is none, or a hit has moved a row just now."""
+        if now >= self.agenda.soonest and (key := self.agenda.due(now)) is not NOBODY:
+            return self.drop(key, "expired")
+        with suppress(RuntimeError, StopIteration):
+            key = self._victim()
+            if self.drop(key, "size"):
+                self.ledger.note_eviction(key)
+            return True
+        return False
+
+    def _victim(self) -> Hashable:
+        """Who leaves."""
+        if self._order is not None:
+            with suppress(LookupError):  # an interrupt kept it from hearing of a row
+                return self._order.victim()
+        return next(iter(self.rows))
 
     def _share(self, key: Hashable) -> Holdings:
         """The account of the function that *key* belongs to."""

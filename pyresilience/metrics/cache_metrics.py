@@ -20,9 +20,11 @@ from .counts import (
     LOAD_LATENCY,
     LOAD_TIME,
     MISSES,
+    REJECTIONS,
     RUNS,
     SERIES,
     STALE,
+    TIMEOUTS,
     WIDTH,
     to_snapshot,
     to_totals,
@@ -31,7 +33,7 @@ from .holding import Holding
 from .latencies import bucket
 from .recorder import Recorder
 from .recording import Recording, begin, checked_latency, recording_of
-from .sampling import gaps
+from .sampling import checked_rate, gaps
 from .snapshot import MetricSnapshot
 from .tally import Tally
 from .windows import Totals
@@ -59,20 +61,9 @@ class CacheMetrics(Recorder):
     """
 
     __slots__ = (
-        "__weakref__",
-        "_holding",
-        "_left",
-        "_tally",
-        "_told",
-        "_told_sizes",
-        "_took",
-        "draw",
-        "hits",
-        "now",
-        "sampling_rate",
-        "skip",
-        "turn",
-    )
+        "__weakref__", "_holding", "_left", "_tally", "_told", "_told_sizes", "_took",
+        "draw", "hits", "now", "sampling_rate", "skip", "turn",
+    )  # fmt: skip
 
     hits: int
     """Hits counted on their way, without a lock; `get_stats` tells how many there were."""
@@ -86,11 +77,7 @@ class CacheMetrics(Recorder):
         *,
         clock: Clock | None = None,
     ) -> None:
-        if isinstance(sampling_rate, bool) or not isinstance(sampling_rate, (int, float)):
-            raise TypeError(f"sampling_rate must be a number between 0 and 1, got {sampling_rate!r}")
-        if not 0 <= sampling_rate <= 1:
-            raise ValueError(f"sampling_rate must be between 0 and 1, got {sampling_rate!r}")
-        self.sampling_rate = float(sampling_rate)
+        self.sampling_rate = checked_rate(sampling_rate)
         """The share of calls that is recorded."""
         self.draw = gaps(self.sampling_rate) if 0 < sampling_rate < 1 else None
         """Tells how many calls are not recorded until the next one is; None: all are, or none."""
@@ -123,7 +110,17 @@ class CacheMetrics(Recorder):
             self._tally.advance(self.now())
             self._settle()
 
-    def record_call(self, took: float, *, hit: bool, coalesced: bool, stale: bool, ran: bool) -> None:
+    def record_call(
+        self,
+        took: float,
+        *,
+        hit: bool,
+        coalesced: bool,
+        stale: bool,
+        ran: bool,
+        timed_out: bool = False,
+        heavy: bool = False,
+    ) -> None:
         """A call that was no plain hit has taken so many seconds."""
         self.notice()
         if not self._draw():
@@ -139,6 +136,8 @@ class CacheMetrics(Recorder):
             totals[COALESCED] += coalesced
             totals[STALE] += stale
             totals[RUNS] += ran
+            totals[TIMEOUTS] += timed_out
+            totals[REJECTIONS] += heavy
 
     def notice(self) -> None:
         """Entries may have left: count them now, so that the windows know when."""

@@ -27,3 +27,17 @@ def _quantiles(rate: float) -> tuple[int, ...]:
     parts = 2**BITS
     lengths = (log1p(-(place + 0.5) / parts) / log1p(-rate) for place in range(parts))
     return tuple(int(min(length, maxsize)) for length in lengths)
+
+
+def checked_rate(rate: float) -> float:
+    """*rate*, if it is a share.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not within 0..1.
+    """
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)):
+        raise TypeError(f"sampling_rate must be a number between 0 and 1, got {rate!r}")
+    if not 0 <= rate <= 1:
+        raise ValueError(f"sampling_rate must be between 0 and 1, got {rate!r}")
+    return float(rate)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .._go_duration import go_duration
-from .._settings import seconds
 from .runner import Runner
 
 
@@ -35,7 +34,7 @@ class CacheView:
                 "max_size": cache.config.max_size,
                 "size": len(made),
                 "total_hits": metrics.hits,
-                "ttl": go_duration(seconds(cache.config.ttl)),
+                "ttl": go_duration(cache.ttl or 0.0),
                 "misses": metrics.misses,
                 "hit_ratio": metrics.hit_ratio,
                 "coalesced": metrics.coalesced,

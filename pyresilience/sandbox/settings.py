@@ -61,6 +61,8 @@ def settings(
         raise ValueError(f"template must be one of {', '.join(TEMPLATES)}, got {template!r}")
     if not isinstance(cache, CacheConfig):
         raise TypeError(f"cache must be a CacheConfig, got {cache!r}")
+    if callable(cache.ttl):
+        raise TypeError(f"cache must have a ttl that is a duration, as its statistics tell it, got {cache.ttl!r}")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"limits must be Limits, got {limits!r}")
     for name in ("languages", "start", "close"):

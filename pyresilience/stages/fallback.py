@@ -102,5 +102,6 @@ class Fallback(Stage):
         """Say that *answer* is not the function's own."""
         call.storable = False
         call.stood_in = True
+        call.failure = type(error)
         self._wiring.tell(FallbackUsed, call, error=error)
         return answer

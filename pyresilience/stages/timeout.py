@@ -9,6 +9,7 @@ from .. import _async, _blocking
 from .._call import Call
 from .._outcome import Crowded, Expired
 from .._settings import require, seconds
+from .._strays import Strays
 from .._typing import Duration
 from .._wiring import Wiring
 from ..clock import Clock
@@ -56,7 +57,7 @@ class Timeout(Stage):
         self._clock = wiring.clock
         self._seconds = seconds(config.seconds)
         self._per_attempt = config.per_attempt
-        self._strays = _blocking.Strays(config.pool_size or ABANDONED)
+        self._strays = Strays(config.pool_size or ABANDONED)
         self.call_limit = None if config.per_attempt else self._seconds
 
     def wrap(self, inner: Handler) -> Handler:

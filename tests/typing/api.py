@@ -22,7 +22,7 @@ from pyresilience import (
     remaining,
     resilient,
 )
-from pyresilience.cache.control import CacheInfo
+from pyresilience.cache.views import CacheInfo
 
 
 @resilient(retry=RetryConfig(delay="250ms"), cache=CacheConfig(ttl="5m"))

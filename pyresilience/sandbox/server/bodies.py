@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ... import _async
-from ..._blocking import Strays
 from ..._call import Call
 from ..._outcome import Expired
+from ..._strays import Strays
 from ...clock import SystemClock
 from ...http.asgi import Receive
 from .refusals import body_too_large, invalid, too_slow

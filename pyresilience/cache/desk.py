@@ -1,0 +1,192 @@
+"""Where a call is sent whose row cannot simply be handed out: it looks closer, and behind it a failure is excused.
+
+Only caches whose settings ask for it have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from .. import _async, _blocking
+from .._settings import seconds
+from ..stages.base import AsyncHandler, Handler
+from .flight import Flight, Reload, Waiting
+from .flights import Home, Signal
+from .loader import Load, Loader
+from .options import Options
+from .reloads import Spawn
+from .shelf import Row
+from .tags import tagger
+from .terms import Zone
+
+
+class Desk:
+    """The closer look of one function.
+
+    Args:
+        name: The function, as events call it.
+        loader: What it stands before.
+        options: The machines of the cache.
+        function: Whose calls.
+
+    Raises:
+        ValueError: A tag names no parameter of *function*.
+    """
+
+    def __init__(self, name: str, loader: Loader, options: Options, function: Callable[..., Any]) -> None:
+        config = loader.cache.config
+        self._name = name
+        self._loader = loader
+        self._cache = loader.cache
+        self._flights = options.flights
+        self._reloads = options.reloads
+        self._terms = options.terms
+        self.tags_of = tagger(config.tags or (), function, name)
+        """Names a result."""
+        self._stale_on: Any = config.stale_on
+        self._cached_errors: Any = config.cache_exceptions
+        self._cooldown = seconds(config.reload_cooldown)
+        self._soft = config.soft_timeout is not None
+
+    def consult(self, load: Load) -> Load:
+        """Look closer before the synchronous *load*."""
+        look, rows, hand_out = (
+            self._looker(load, lambda: None, _blocking.Signal, _blocking.spawn),
+            self._cache.shelf.rows,
+            self._cache.hand_out,
+        )
+
+        def consulted(
+            key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float = 0.0, kind: Any = Flight
+        ) -> Any:
+            row = rows.get(key)
+            if row is not None and kind is Flight:
+                kind = look(key, args, kwargs, asked, row)
+                if kind is None:
+                    return hand_out(row[0])
+            return load(key, args, kwargs, asked, kind)
+
+        return consulted
+
+    def consult_async(self, load: Load) -> Load:
+        """Look closer before the asynchronous *load*."""
+        look, rows, hand_out = (
+            self._looker(load, _async.home(), _async.Signal, _async.spawn),
+            self._cache.shelf.rows,
+            self._cache.hand_out,
+        )
+
+        async def consulted(
+            key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float = 0.0, kind: Any = Flight
+        ) -> Any:
+            row = rows.get(key)
+            if row is not None and kind is Flight:
+                kind = look(key, args, kwargs, asked, row)
+                if kind is None:
+                    return hand_out(row[0])
+            return await load(key, args, kwargs, asked, kind)
+
+        return consulted
+
+    def wrap(self, handler: Handler) -> Handler:
+        """Let an old result stand in where *handler* fails."""
+        settle, excuses, hand_out = self._settle, self._excuses, self._cache.hand_out
+
+        def guarded(flight: Any) -> Any:
+            try:
+                value = handler(flight)
+            except Exception as error:
+                if not excuses(flight, type(error)):
+                    raise
+                return hand_out(flight.old[0])
+            return settle(flight, value)
+
+        return guarded
+
+    def wrap_async(self, handler: AsyncHandler) -> AsyncHandler:
+        """Let an old result stand in where *handler* fails."""
+        settle, excuses, hand_out = self._settle, self._excuses, self._cache.hand_out
+
+        async def guarded(flight: Any) -> Any:
+            try:
+                value = await handler(flight)
+            except Exception as error:
+                if not excuses(flight, type(error)):
+                    raise
+                return hand_out(flight.old[0])
+            return settle(flight, value)
+
+        return guarded
+
+    def _looker(self, load: Load, home: Home, signal: Signal, spawn: Spawn) -> Callable[..., type[Flight] | None]:
+        """What looks at a row: None, it is handed out; or the kind of flight that the call is to be."""
+        now, zone_of, flights, reloads = self._cache.now, self._terms.zone, self._flights, self._reloads
+
+        def look(
+            key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float, row: Row
+        ) -> type[Flight] | None:
+            moment = now()
+            zone, entry, begun = zone_of(row[3], moment), row[3], False
+            if zone is Zone.GONE:
+                return Flight
+            if zone is not Zone.FRESH and moment >= entry.retry_at:
+                if zone is Zone.SPARE and not self._soft:
+                    return Flight
+                idle = not flights.is_flying(key)
+                if idle:
+                    flight = Reload(row, self._name)
+                    begun = reloads.begin(
+                        key,
+                        partial(flights.reserve, key, flight, home, signal),
+                        partial(load, key, args, kwargs, 0.0, lambda: flight),
+                        spawn,
+                        partial(self._ended, key, flight),
+                    )
+                if zone is Zone.SPARE:
+                    return Waiting if begun else Flight
+                if zone is Zone.STALE and idle and not begun and reloads.closed:
+                    return Flight
+            elif zone is Zone.SPARE and not entry.excused:
+                return Flight
+            self._serve(key, row, zone, moment, asked, begun)
+            return None
+
+        return look
+
+    def _serve(self, key: Hashable, row: Row, zone: Zone, moment: float, asked: float, begun: bool) -> None:
+        """*row* is handed out: count it, and say so."""
+        fresh = zone in (Zone.FRESH, Zone.AHEAD)
+        with suppress(KeyError):
+            self._cache.shelf.touch(key)
+        self._cache.shelf.hits += 1
+        if fresh:
+            self._terms.use(row[3], moment)
+        self._loader.serve(asked or moment, fresh=fresh, begun=begun)
+
+    def _ended(self, key: Hashable, flight: Flight, error: BaseException | None) -> None:
+        """The reload is over, even if it never began: nobody is left waiting for it."""
+        if error is not None and flight.old is not None:
+            flight.old[3].retry_at = self._cache.now() + self._cooldown
+        self._flights.end(key, flight)
+
+    def _settle(self, flight: Any, value: Any) -> Any:
+        """*value* is there: name it; or, if it is a stand-in for what cannot be had, take an old result instead."""
+        if flight.storable:
+            flight.tags = self.tags_of(flight.args, flight.kwargs, value)
+            return value
+        return self._cache.hand_out(flight.old[0]) if self._excuses(flight, flight.failure) else value
+
+    def _excuses(self, flight: Any, kind: type[Exception] | None) -> bool:
+        """Whether an old result stands in for that kind of error; in any case nobody who has one tries again at once."""
+        if flight.old is None:
+            return False
+        now, entry = self._cache.now(), flight.old[3]
+        excused = kind is not None and issubclass(kind, self._stale_on) and not issubclass(kind, self._cached_errors)
+        entry.retry_at, entry.excused = now + self._cooldown, excused
+        if not (excused and flight.excusable and self._flights.spare(flight.old, now)):
+            return False
+        flight.storable, flight.source = False, "stale"
+        return True

@@ -1,0 +1,178 @@
+"""What goes onto the shelf, as which row, and in what form it is handed out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf, isnan
+from types import AsyncGeneratorType, CoroutineType
+from typing import Any, TypeAlias
+
+from .._call import Call
+from .._settings import seconds
+from .config import CacheConfig
+from .copies import copier
+from .pristine import pristine
+from .shelf import Row
+from .terms import Entry, Terms
+from .weight import weight_of
+
+RowMaker: TypeAlias = Callable[[Call, Any, float], "Row | None"]
+"""Makes the row of a call's result, at that time; None: it is not kept, and the call knows why."""
+
+
+class Failure:
+    """An error that is kept, in the place of a value."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class NotKept(str):
+    """Why a result is not kept."""
+
+    __slots__ = ()
+
+
+TOO_HEAVY = NotKept("it weighs more than max_entry_weight or max_weight")
+REFUSED = NotKept("cache_if said no")
+NO_TIME = NotKept("ttl gave it no time to live")
+
+
+class PlainKeeper:
+    """Makes rows that are good for a TTL, and no more."""
+
+    __slots__ = ("_life",)
+
+    def __init__(self, config: CacheConfig) -> None:
+        assert not callable(config.ttl)
+        self._life = seconds(config.ttl) or inf
+
+    def row_of(self, call: Call, value: Any, now: float) -> Row:
+        """The row of a flight's result."""
+        return value, now + self._life
+
+    def row(self, value: Any, now: float, *, ttl: float | None = None, tags: Sequence[str] = ()) -> Row:
+        """The row of *value*, good for *ttl* seconds, or as configured; there are no tags here."""
+        return value, now + (self._life if ttl is None else ttl or inf)
+
+
+class Keeper:
+    """Makes rows of results, with all that the settings of a cache ask for.
+
+    Args:
+        config: The settings.
+        terms: How long a result is good for, and for what; None: simply for its TTL.
+        die: A random number from 0 to less than 1, for the jitter.
+        weighs: Whether somebody wants to know the weights.
+    """
+
+    def __init__(self, config: CacheConfig, terms: Terms | None, die: Callable[[], float], *, weighs: bool) -> None:
+        self._terms = terms
+        self._die = die
+        self._ttl = config.ttl if callable(config.ttl) else seconds(config.ttl) or inf
+        self._negative_ttl = seconds(config.negative_ttl)
+        self._jitter = seconds(config.jitter)
+        self._jitter_share = self._jitter if isinstance(config.jitter, (int, float)) and config.jitter <= 1 else None
+        self._cache_if = config.cache_if
+        self._cached_errors: Any = config.cache_exceptions
+        self._weigh = config.weigher or (weight_of if weighs or _is_limited(config) else None)
+        self._heaviest = min(float(config.max_weight or inf), float(config.max_entry_weight or inf))
+        self._copy = copier(config.copy)
+
+    def row_of(self, call: Any, value: Any, now: float) -> Row | None:
+        """The row of a flight's result; None: it is not kept, and the flight is told why.
+
+        Raises:
+            Exception: Whatever the functions among the settings raise.
+        """
+        row: Row | NotKept = REFUSED
+        if self._cache_if is None or self._cache_if(value):
+            row = self.row(value, now, took=now - call.began, tags=call.tags, mark=call.mark)
+        if isinstance(row, tuple):
+            return row
+        call.unkept = row
+        return None
+
+    def row(
+        self,
+        value: Any,
+        now: float,
+        *,
+        ttl: float | None = None,
+        took: float = 0.0,
+        tags: Sequence[str] = (),
+        mark: int | None = None,
+    ) -> Row | NotKept:
+        """The row of *value*, good for *ttl* seconds, or as configured; or why it is not kept."""
+        life = self._life(value) if ttl is None else ttl or inf
+        if life <= 0:
+            return NO_TIME
+        weight = self._weight(value)
+        if weight > self._heaviest:
+            return TOO_HEAVY
+        kept = value if self._copy is None else self._copy(value)
+        if self._terms is None:
+            return kept, now + life, weight, None
+        entry = Entry(now, life, took, tags, self._terms.barriers.number if mark is None else mark)
+        return kept, self._terms.begin(entry), weight, entry
+
+    def row_of_error(self, call: Any, error: Exception, now: float) -> Row | None:
+        """The row of an error that is a result, too; None: it is none."""
+        if self._terms is None or not isinstance(error, self._cached_errors):
+            return None
+        entry = Entry(now, self._negative_ttl, 0.0, call.tags, call.mark)
+        kept = Failure(pristine(error))
+        weight = weight_of(kept) if self._weigh is weight_of else 0
+        return kept, self._terms.begin(entry, failed=True), weight, entry
+
+    def hand_out(self, value: Any) -> Any:
+        """What a caller gets of what is kept.
+
+        Raises:
+            Exception: An error is kept; a fresh copy of it.
+        """
+        if type(value) is Failure:
+            raise pristine(value.error)
+        return value if self._copy is None else self._copy(value)
+
+    def _life(self, value: Any) -> float:
+        """How long *value* is good for."""
+        life: float
+        if callable(self._ttl):
+            told = self._ttl(value)
+            try:
+                life = 0.0 if told is None else seconds(told)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"CacheConfig: what ttl returned {error}") from None
+            if isnan(life):
+                raise ValueError(f"CacheConfig: what ttl returned must be a number of seconds, got {told!r}")
+        else:
+            life = self._ttl
+        if not self._jitter or not 0 < life < inf:
+            return life
+        return life + self._die() * (self._jitter if self._jitter_share is None else life * self._jitter_share)
+
+    def _weight(self, value: Any) -> float:
+        """What *value* weighs."""
+        if self._weigh is None:
+            return 0
+        weight = self._weigh(value)
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not weight >= 0:
+            raise ValueError(f"CacheConfig: what weigher returned must be a number >= 0, got {weight!r}")
+        return weight
+
+
+def _is_limited(config: CacheConfig) -> bool:
+    return config.max_weight is not None or config.max_entry_weight is not None
+
+
+PLAIN = frozenset({dict, list, tuple, str, bytes, int, float, bool, type(None)})
+"""The usual results, which can be used any number of times."""
+
+
+def only_once(value: Any) -> bool:
+    """Whether *value* is used up by using it (a coroutine, a generator, an iterator): never kept, never shared."""
+    kind = type(value)
+    return issubclass(kind, (CoroutineType, AsyncGeneratorType)) or hasattr(kind, "__next__")

@@ -1,0 +1,52 @@
+"""Why results are not there: the latest departures, each with the hash of its key, never the key itself. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import NamedTuple
+
+LINES = 1024
+"""Departures that are remembered."""
+
+
+class Line(NamedTuple):
+    """One departure."""
+
+    digest: int
+    reason: str
+    detail: str
+
+
+class Ledger:
+    """The departures of one cache. Writing and reading are single steps, so that neither needs a lock."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: deque[int | Line] = deque(maxlen=LINES)
+        """A number alone is the digest of what was evicted: that happens most often."""
+
+    def note(self, key: Hashable, reason: str, detail: str = "") -> None:
+        """The result of *key* has gone, or was not kept; what cannot be hashed any more is not remembered."""
+        with suppress(Exception):  # it is the user's own __hash__
+            self._lines.append(Line(hash(key), reason, detail))
+
+    def note_eviction(self, key: Hashable) -> None:
+        """The result of *key* has gone for want of room."""
+        try:
+            self._lines.append(hash(key))
+        except Exception:  # noqa: BLE001 - it is the user's own __hash__
+            return
+
+    def last(self, key: Hashable) -> Line | None:
+        """The latest departure of *key*; None: none is remembered."""
+        digest = hash(key)
+        for line in reversed(self._lines.copy()):
+            if isinstance(line, Line):
+                if line.digest == digest:
+                    return line
+            elif line == digest:
+                return Line(digest, "evicted", "")
+        return None

@@ -1,0 +1,163 @@
+"""What a cache is made of: a plain shelf and plain flights, or what its settings ask for beyond a size and a TTL."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import _async, _blocking
+from .._settings import seconds
+from .._typing import Duration
+from .._wiring import roll
+from ..clock import Clock, SystemClock
+from .barriers import Barriers
+from .config import CacheConfig
+from .flights import Flights
+from .keeper import Keeper, PlainKeeper
+from .reloads import Errand, Reloads
+from .shelf import Row, Shelf
+from .terms import Terms, Zone
+from .zoned_flights import ZonedFlights
+
+if TYPE_CHECKING:
+    from .weighed_shelf import WeighedShelf
+
+PLAIN = {
+    "max_size",
+    "ttl",
+    "key",
+    "on_unhashable",
+    "enable_metrics",
+    "metrics_sampling_rate",
+    "ignore",
+    "vary",
+    "version",
+}
+"""The settings that a plain shelf and plain flights can do."""
+
+
+_SYSTEM = SystemClock()
+"""Measures how long closing takes, whatever clock the cache has: nobody may move that on meanwhile."""
+
+
+class Options:
+    """The machines of a cache that is asked for more than a size and a TTL."""
+
+    def __init__(self, config: CacheConfig, clock: Clock, *, measured: bool) -> None:
+        self._barriers = Barriers()
+        self.terms = _terms(config, self._barriers)
+        self.keeper = Keeper(config, self.terms, roll, weighs=measured)
+        self.shelf = _weighed_shelf(config)
+        self.flights = ZonedFlights(self.shelf, self.keeper, self.terms, config, clock)
+        self.reloads = Reloads(config.max_reloads)
+
+    def is_fresh(self, row: Row, now: float) -> bool:
+        """Whether *row* can be handed out as it is."""
+        return self.terms.zone(row[3], now) in (Zone.FRESH, Zone.AHEAD)
+
+    def close(self, timeout: Duration) -> bool:
+        """End the reloads."""
+        deadline = _SYSTEM.monotonic() + _checked(timeout)
+        for errand in self._stop():
+            if errand.task is not None and errand.task.is_around_us:
+                continue
+            signal = _blocking.Signal()
+            errand.when_over(signal.set)
+            signal.wait(_SYSTEM, max(0.0, deadline - _SYSTEM.monotonic()))
+        return self.reloads.running == 0
+
+    async def close_async(self, timeout: Duration) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
+        """End the reloads."""
+        deadline = _SYSTEM.monotonic() + _checked(timeout)
+        for errand in self._stop():
+            signal = _async.Signal()
+            errand.when_over(signal.set)
+            await signal.wait(_SYSTEM, max(0.0, deadline - _SYSTEM.monotonic()))
+        return self.reloads.running == 0
+
+    def _stop(self) -> list[Errand]:
+        """Ask the reloads to end, and keep nothing of theirs."""
+        errands = self.reloads.close()
+        with self.flights.lock:
+            for errand in errands:
+                self.flights.fence(errand.key)
+        return errands
+
+    def invalidate_tag(self, tag: str, stale_since: float | None) -> None:
+        """Raise a barrier before all that has *tag*; the holder locks."""
+        if stale_since is None:
+            self._barriers.raise_hard(tag)
+        else:
+            self._barriers.raise_soft(tag, stale_since)
+        rows = self.shelf.rows
+        if self._barriers.crowded(len(rows)):
+            used = [tag for row in [*rows.values()] for tag in row[3].tags]
+            self._barriers.thin_out(used, self.flights.oldest_mark(self._barriers.number))
+
+
+class Furniture(NamedTuple):
+    """The parts of one cache."""
+
+    shelf: Shelf
+    flights: Flights
+    keeper: PlainKeeper | Keeper
+    options: Options | None
+
+
+def furnish(config: CacheConfig, clock: Clock, *, measured: bool) -> Furniture:
+    """The parts of a cache of these settings.
+
+    Args:
+        config: The settings.
+        clock: Where the time is read.
+        measured: Whether it is to keep account of what it holds.
+    """
+    if not _is_plain(config):
+        options = Options(config, clock, measured=measured)
+        return Furniture(options.shelf, options.flights, options.keeper, options)
+    if measured:
+        shelf: Shelf = _weighed_shelf(config)
+        keeper: PlainKeeper | Keeper = Keeper(config, None, roll, weighs=True)
+    else:
+        shelf, keeper = Shelf(config.max_size), PlainKeeper(config)
+    return Furniture(shelf, Flights(shelf, keeper.row_of, clock), keeper, None)
+
+
+def _checked(timeout: Duration) -> float:
+    """*timeout* in seconds.
+
+    Raises:
+        ValueError: It is negative or not a number.
+    """
+    limit = seconds(timeout)
+    if not limit >= 0:
+        raise ValueError(f"timeout must be >= 0, got {timeout!r}")
+    return limit
+
+
+def _is_plain(config: CacheConfig) -> bool:
+    """Whether it asks for no more than a plain shelf and plain flights can do."""
+    if callable(config.ttl):
+        return False
+    return all(getattr(config, each.name) == each.default for each in fields(config) if each.name not in PLAIN)
+
+
+def _weighed_shelf(config: CacheConfig) -> WeighedShelf:
+    from .weighed_shelf import WeighedShelf
+
+    return WeighedShelf(config.max_size, float(config.max_weight or inf), config.policy)
+
+
+def _terms(config: CacheConfig, barriers: Barriers) -> Terms:
+    idle = seconds(config.tti) or inf
+    return Terms(
+        barriers=barriers,
+        ahead=1.0 if config.refresh_ahead is None else config.refresh_ahead,
+        revalidate=seconds(config.stale_while_revalidate),
+        if_error=seconds(config.stale_if_error),
+        idle=idle,
+        beta=config.early_beta,
+        die=roll,
+        watched=idle < inf or config.copy != "none",
+    )

@@ -1,0 +1,106 @@
+"""Lets calls past a cache: those of one block of code, or all. While nobody asks for it, a hit does not know of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+from .._forks import renew_in_child
+from .keys import UNKEYED
+from .ledger import Ledger
+from .loader import Load
+from .shelf import Row
+
+Find: TypeAlias = Callable[[Hashable], "Row | None"]
+Turn: TypeAlias = Callable[[Find, Load], None]
+"""Makes a door look up and load by other means."""
+
+
+class _Pass:
+    """A block of code whose calls go past one cache."""
+
+    __slots__ = ("open", "valve")
+
+    def __init__(self, valve: Valve) -> None:
+        self.valve = valve
+        self.open = True
+        """Whether the block has not ended; a task that was begun in it may outlive it."""
+
+
+_passes: ContextVar[tuple[_Pass, ...]] = ContextVar("pyresilience_passes", default=())
+"""The blocks around us."""
+
+
+class Valve:
+    """How the calls of one function get past its cache: while any do, its door finds and loads through us.
+
+    Args:
+        ledger: Where it is written down.
+    """
+
+    __slots__ = ("__weakref__", "_blocks", "_closures", "_find", "_ledger", "_load", "_lock", "_turn")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._blocks: set[_Pass] = set()
+        self._closures: set[_Pass] = set()
+        self._lock = threading.RLock()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """A forked child is in the blocks it was forked in."""
+        self._lock = threading.RLock()
+
+    def connect(self, find: Find, load: Load, turn: Turn) -> None:
+        """Belong to a door that finds and loads so, unless it is told otherwise by *turn*."""
+        self._find, self._load, self._turn = find, load, turn
+
+    @contextmanager
+    def bypass(self) -> Iterator[None]:
+        """Let the calls of this block past: they run the function, and neither find nor leave a result."""
+        around, block = _passes.get(), _Pass(self)
+        try:
+            _passes.set((*around, block))
+            self._blocks.add(block)
+            self._arrange()
+            yield
+        finally:
+            block.open = False
+            _passes.set(around)
+            self._blocks.discard(block)
+            self._arrange()
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Let all calls past, whoever makes them, until the block ends."""
+        block = _Pass(self)
+        try:
+            self._closures.add(block)
+            self._arrange()
+            yield
+        finally:
+            self._closures.discard(block)
+            self._arrange()
+
+    def _arrange(self) -> None:
+        """Stand in the door's way while there is a reason to."""
+        with self._lock:
+            if self._blocks or self._closures:
+                self._turn(self._find_or_not, self._load_past)
+            else:
+                self._turn(self._find, self._load)
+
+    def _lets_past(self) -> bool:
+        return bool(self._closures) or any(each.valve is self and each.open for each in _passes.get())
+
+    def _find_or_not(self, key: Hashable) -> Row | None:
+        return None if self._lets_past() else self._find(key)
+
+    def _load_past(self, key: Hashable, *rest: Any) -> Any:
+        if self._lets_past():
+            self._ledger.note(key, "bypassed")
+            key = UNKEYED
+        return self._load(key, *rest)

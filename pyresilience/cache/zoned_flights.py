@@ -1,0 +1,114 @@
+"""Single flight where results have more than a TTL: an old one may be at hand, and followers wait only so long."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from math import inf
+from threading import get_ident
+
+from .._outcome import Error, Value
+from .._settings import seconds
+from ..clock import Clock
+from ..errors import ResilienceTimeoutError
+from .config import CacheConfig
+from .flight import Flight
+from .flights import Flights, Home, Limit, Signal
+from .keeper import Failure, Keeper
+from .shelf import Row, Shelf
+from .terms import Terms, Zone
+
+
+class ZonedFlights(Flights):
+    """Who computes what, on the way to a shelf whose entries have zones.
+
+    Args:
+        shelf: Where results are kept.
+        keeper: Makes rows of them.
+        terms: What the zones are.
+        config: How long followers wait.
+        clock: Where the time is read.
+    """
+
+    def __init__(self, shelf: Shelf, keeper: Keeper, terms: Terms, config: CacheConfig, clock: Clock) -> None:
+        super().__init__(shelf, keeper.row_of, clock)
+        self._keeper = keeper
+        self._terms = terms
+        self._wait = inf if config.wait_timeout is None else seconds(config.wait_timeout)
+        self._soft = inf if config.soft_timeout is None else seconds(config.soft_timeout)
+        self._then = config.on_wait_timeout
+
+    def board(self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: Limit) -> Row | None:
+        """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
+        if flight.boarded:
+            if home is None:
+                flight.thread = get_ident()
+            return None
+        flight.began, flight.mark = self._now(), self._terms.barriers.number
+        return super().board(key, flight, home, signal, limit)
+
+    def reserve(self, key: Hashable, flight: Flight, home: Home, signal: Signal) -> bool:
+        """Let *flight* lead *key* before it runs; False: another does, or there is no need any more."""
+        flight.boarded = self.board(key, flight, home, signal, None) is None
+        if flight.boarded:
+            self.shelf.misses -= 1  # it is no call
+        return flight.boarded
+
+    def take_over(self, key: Hashable, flight: Flight, landed: Row) -> bool:
+        """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""
+        leads = super().take_over(key, flight, landed)
+        if leads:
+            flight.began, flight.mark = self._now(), self._terms.barriers.number
+            if flight.old is not None and flight.reason == "cold":
+                flight.reason = flight.old[3].reason
+        return leads
+
+    def spare(self, row: Row | None, now: float) -> bool:
+        """Whether *row* is a result that can stand in for a better one."""
+        return row is not None and type(row[0]) is not Failure and self._terms.zone(row[3], now) is not Zone.GONE
+
+    def _is_good(self, key: Hashable, flight: Flight, row: Row) -> bool:
+        """Whether *row* is what *flight* wants; the holder locks."""
+        zone = self._terms.zone(row[3], self._now())
+        if flight.replaces(row):
+            flight.old, flight.reason = row, "refreshed"
+            return False
+        if zone in (Zone.FRESH, Zone.AHEAD):
+            return True
+        if zone is Zone.GONE:
+            self._drop(key, flight, row, row[3].reason)
+        else:
+            flight.old, flight.reason = row, row[3].reason
+        return False
+
+    def _bound(self, key: Hashable, flight: Flight) -> None:
+        """Say how long *flight* waits for its leader: less if there is something it can have instead."""
+        now, patience = self._now(), self._wait
+        if self._soft < patience and flight.excusable and self.spare(self.shelf.rows.get(key), now):
+            patience, flight.soft = self._soft, True
+        if patience != inf:
+            flight.patience = now + patience
+
+    def _give_up(self, key: Hashable, flight: Flight, leader: Flight) -> None:
+        """*flight* has waited long enough for its *leader*; the holder locks."""
+        now = self._now()
+        flight.gave_up = not flight.soft
+        row = self.shelf.rows.get(key)
+        if row is not None and (flight.soft or self._then == "stale") and self.spare(row, now):
+            flight.source, flight.outcome = "stale", Value(row[0])
+        elif flight.gave_up and self._then == "raise":
+            message = f"{flight.name}: another call that computes the same took longer than {self._wait:g} s"
+            flight.outcome = Error(ResilienceTimeoutError(message, name=flight.name, seconds=self._wait))
+        else:
+            flight.leader, flight.reason = None, "wait_timeout"
+            if self._flying.get(key) is leader:
+                self._flying[key] = flight
+
+    def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
+        """Keep an error that is a result; remember why there is none otherwise; the holder locks."""
+        now = self._now()
+        row = self._keeper.row_of_error(flight, error, now)
+        if row is None:
+            super()._keep_error(key, flight, error)
+            return
+        self.shelf.drop(key, "replaced")
+        self.shelf.put(key, row, now)
