@@ -1,14 +1,13 @@
 """The async hand: how an asynchronous call waits, in asyncio and trio.
 
-The same names stand in `_blocking.py`. Only this module knows event loops; it loads what it needs of them at
-the first use, when some event loop runs anyway.
+The same names stand in `_blocking.py`. Only this module knows event loops, and loads them at their first use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -206,8 +205,7 @@ def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) ->
         return _spawn_in_trio(work, context, ended)
     task = loop.create_task(work(), context=context)
     task.add_done_callback(lambda task: ended(None if task.cancelled() else task.exception()))
-    run = _runner(loop)
-    return Task(loop, get_ident(), lambda: run(task.cancel))
+    return Task(loop, get_ident(), partial(_runner(loop), task.cancel))
 
 
 def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) -> Task:
@@ -228,8 +226,12 @@ def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: 
             del error
 
     trio.lowlevel.spawn_system_task(run, name="pyresilience", context=context)
-    stop = _trio_runner()
-    return Task(None, get_ident(), lambda: stop(scope.cancel))
+    return Task(None, get_ident(), partial(_trio_runner(), scope.cancel))
+
+
+def blocks(task: Task) -> bool:
+    """Whether waiting for *task* here would keep it from ending: never."""
+    return False
 
 
 async def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> Any:

@@ -194,10 +194,10 @@ class Task:
         self.thread = thread
         self.cancel = cancel
 
-    @property
-    def is_around_us(self) -> bool:
-        """Whether it cannot go on while this thread is blocked."""
-        return self.thread == threading.get_ident()
+
+def blocks(task: Task) -> bool:
+    """Whether waiting for *task* here would keep it from ending."""
+    return task.thread == threading.get_ident()
 
 
 Ended: TypeAlias = Callable[[BaseException | None], object]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from ._functions import is_async
 from ._typing import Duration
 
 if TYPE_CHECKING:
@@ -144,14 +145,16 @@ def require_errors(config: object, field: str, *, predicate: bool = False) -> No
 
 
 def require_callable(config: object, field: str) -> None:
-    """Check that *field* is None or something to call.
+    """Check that *field* is None or something to call that answers at once.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: It is neither, or a coroutine function.
     """
     value = getattr(config, field)
     if value is not None and not callable(value):
         raise _refuse(config, field, "a function or None", value, TypeError)
+    if value is not None and is_async(value):
+        raise _refuse(config, field, "a plain function, as nobody awaits it", value, TypeError)
 
 
 def require_one_of(config: object, field: str, choices: Sequence[object]) -> None:

@@ -117,7 +117,7 @@ def test_stages_are_named_by_the_decorator_alone():
 
 def test_only_the_cache_knows_flights_and_shelf():
     """What the cache is made of is the cache's own affair."""
-    for inner in ("flights", "shelf", "keys", "digest", "desk", "loader", "terms", "reloads", "keeper"):
+    for inner in ("flights", "shelf", "keys", "freeze", "digest", "desk", "loader", "terms", "reloads", "keeper"):
         knowing = where(lambda path, inner=inner: knows(path, f"pyresilience.cache.{inner}"))
         assert all(each.startswith("cache/") for each in knowing), inner
 

@@ -140,6 +140,9 @@ class CacheConfig:
             require_errors(self, field)
         for field in ("cache_if", "weigher"):
             require_callable(self, field)
+        for field in ("ttl", "tags", "copy"):
+            if callable(getattr(self, field)):
+                require_callable(self, field)
         for field in ("max_weight", "max_entry_weight"):
             if getattr(self, field) is not None:
                 require_size(self, field)

@@ -54,7 +54,7 @@ class Desk:
     def consult(self, load: Load) -> Load:
         """Look closer before the synchronous *load*."""
         look, rows, hand_out = (
-            self._looker(load, lambda: None, _blocking.Signal, _blocking.spawn),
+            self._looker(load, _blocking.home(), _blocking.Signal, _blocking.spawn),
             self._cache.shelf.rows,
             self._cache.hand_out,
         )
@@ -121,7 +121,9 @@ class Desk:
 
         return guarded
 
-    def _looker(self, load: Load, home: Home, signal: Signal, spawn: Spawn) -> Callable[..., type[Flight] | None]:
+    def _looker(
+        self, load: Load, home: Home | None, signal: Signal, spawn: Spawn
+    ) -> Callable[..., type[Flight] | None]:
         """What looks at a row: None, it is handed out; or the kind of flight that the call is to be."""
         now, zone_of, flights, reloads = self._cache.now, self._terms.zone, self._flights, self._reloads
 
@@ -140,7 +142,7 @@ class Desk:
                     flight = Reload(row, self._name)
                     begun = reloads.begin(
                         key,
-                        partial(flights.reserve, key, flight, home, signal),
+                        partial(flights.reserve, key, flight, home or _nowhere, signal),
                         partial(load, key, args, kwargs, 0.0, lambda: flight),
                         spawn,
                         partial(self._ended, key, flight),
@@ -190,3 +192,7 @@ class Desk:
             return False
         flight.storable, flight.source = False, "stale"
         return True
+
+
+def _nowhere() -> None:
+    """Where a reload lives that is about to begin in a thread."""

@@ -60,7 +60,7 @@ class Options:
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + _checked(timeout)
         for errand in self._stop():
-            if errand.task is not None and errand.task.is_around_us:
+            if errand.task is None or _blocking.blocks(errand.task):
                 continue
             signal = _blocking.Signal()
             errand.when_over(signal.set)
@@ -71,6 +71,8 @@ class Options:
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + _checked(timeout)
         for errand in self._stop():
+            if errand.task is None or _async.blocks(errand.task):
+                continue
             signal = _async.Signal()
             errand.when_over(signal.set)
             await signal.wait(_SYSTEM, max(0.0, deadline - _SYSTEM.monotonic()))

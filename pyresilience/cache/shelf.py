@@ -44,17 +44,17 @@ class Shelf:
         if len(rows) > self.size:
             self._make_room(now)
 
-    def _make_room(self, now: float) -> bool:
-        """Let one row go; False: there is none."""
+    def _make_room(self, now: float) -> None:
+        """Let one row go."""
         agenda = self.agenda
         if now >= agenda.soonest and (key := agenda.due(now)) is not NOBODY:
-            return self.drop(key, "expired")
+            self.drop(key, "expired")
+            return
         try:
             key = self.rows.popitem(False)[0]
         except KeyError:  # a signal handler has just emptied it
-            return False
+            return
         self.ledger.note_eviction(key)
-        return True
 
     def deadlines(self) -> list[tuple[float, Hashable]]:
         """When each row is of no use any more, and its key."""

@@ -76,8 +76,8 @@ class WeighedShelf(Shelf):
             self.agenda.add(key, until)
         if self._order is not None:
             self._order.add(key)
-        while (len(self.rows) > self.size or whole.size_bytes > self.capacity) and self._make_room(now):
-            pass
+        while len(self.rows) > self.size or (whole.size_bytes > self.capacity and self.rows):
+            self._make_room(now)
 
     def until(self, row: Row) -> float:
         """When *row* is of no use any more."""
@@ -114,16 +114,15 @@ class WeighedShelf(Shelf):
             self._order.clear()
         self.hits = self.misses = 0
 
-    def _make_room(self, now: float) -> bool:
-        """Let one row go; False: there is none, or a hit has moved a row just now."""
+    def _make_room(self, now: float) -> None:
+        """Let one row go, if a hit does not move it just now."""
         if now >= self.agenda.soonest and (key := self.agenda.due(now)) is not NOBODY:
-            return self.drop(key, "expired")
+            self.drop(key, "expired")
+            return
         with suppress(RuntimeError, StopIteration):
             key = self._victim()
             if self.drop(key, "size"):
                 self.ledger.note_eviction(key)
-            return True
-        return False
 
     def _victim(self) -> Hashable:
         """Who leaves."""

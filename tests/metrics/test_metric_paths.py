@@ -20,6 +20,7 @@ from pyresilience import (
     RetryConfig,
     TimeoutConfig,
 )
+from pyresilience.cache.shelf import Shelf
 from pyresilience.metrics import CacheMetrics
 
 COUNTS = (
@@ -542,7 +543,7 @@ def test_off_is_none(colour):
     assert plain.metrics is None
     assert bare.metrics is None
     assert plain.pipeline.metrics is None
-    assert plain.cache._cache.shelf.weigh is None
+    assert type(plain.cache._cache.shelf) is Shelf
 
 
 def test_the_gauges_of_a_call(colour, decorate):

@@ -201,7 +201,7 @@ def test_what_is_no_duration(config, field, zero, endless):
         "nan",
     ):
         refused(config, field, bad, ValueError)
-    for bad in (True, [], None, object, b"5s", 1j):
+    for bad in (True, [], None, object(), b"5s", 1j):
         refused(config, field, bad, TypeError)
     if zero:
         assert getattr(config(**{field: 0}), field) == 0
