@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from .contest import BARE, NAMESAKE, OURS
+from .equipped import ZONED
 from .groups import ROWS
 from .groups.asking import ASKING, ASKING_WINDOW, WEIGHT
 from .groups.cold_keys import COROUTINES, THREADS
@@ -14,6 +15,7 @@ from .groups.footprint import DECORATING, DECORATING_ALL, IMPORTING, MEMORY, STA
 from .groups.hits import ASYNC_ONE, ONE, THREE
 from .groups.metrics import GROWTH, HIT, HIT_ASYNC, HIT_THREADS, HIT_THREE
 from .groups.misses import MISS
+from .groups.options import HIT as OPTIONS_HIT
 from .groups.pipelines import ASYNC_FALLING_BACK, ASYNC_TIMED, SYNC_FALLING_BACK, SYNC_TIMED
 from .groups.sandbox import COLD, RUN, RUN_ASYNC
 from .groups.threads import HOT
@@ -75,6 +77,7 @@ TARGETS = (
     Target(row=ASYNC_TIMED, at_least=3, faster_than=NAMESAKE),
     Target(row=THREADS, at_least=1, at_most=1),
     Target(row=COROUTINES, at_least=1, at_most=1),
+    Target(row=OPTIONS_HIT, of=ZONED.name, at_most=1.05, times=OURS),
     Target(row=HIT, of=METERED, at_most=1.25, times=OURS),
     Target(row=HIT, of=SAMPLED, at_most=1.25, times=OURS),
     Target(row=HIT_THREE, of=METERED, at_most=1.25, times=OURS),

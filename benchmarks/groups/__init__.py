@@ -1,7 +1,7 @@
 """The tables, one module each, in the order of the report."""
 
 from ..contest import Group, Row
-from . import asking, cold_keys, footprint, hits, metrics, misses, pipelines, retries, sandbox, stages, threads
+from . import asking, cold_keys, footprint, hits, metrics, misses, options, pipelines, retries, sandbox, stages, threads
 
 GROUPS: tuple[Group, ...] = (
     hits.SYNC,
@@ -13,6 +13,7 @@ GROUPS: tuple[Group, ...] = (
     stages.ASYNC,
     pipelines.GROUP,
     retries.GROUP,
+    options.GROUP,
     metrics.CALLS,
     metrics.WRITING,
     asking.GROUP,

@@ -27,9 +27,8 @@ def explain(cache: ResultCache, maker: KeyMaker, key: Hashable) -> Explanation:
     line = cache.shelf.ledger.last(key)
     reason: Any = "cold" if line is None else line.reason
     detail = DETAILS.get(reason, "") if line is None or not line.detail else line.detail
-    cached = key in cache
-    near = None if cached else _nearest(cache, lambda other: maker.difference(key, other))
-    return Explanation(reason, detail, cached=cached, differs=near)
+    near = _nearest(cache, lambda other: maker.difference(key, other))
+    return Explanation(reason, detail, cached=key in cache, differs=near)
 
 
 def _nearest(cache: ResultCache, difference: Callable[[Hashable], str | None]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -22,23 +22,17 @@ class Line(NamedTuple):
 class Ledger:
     """The departures of one cache. Writing and reading are single steps, so that neither needs a lock."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_lines", "note_eviction")
 
     def __init__(self) -> None:
         self._lines: deque[int | Line] = deque(maxlen=LINES)
-        """A number alone is the digest of what was evicted: that happens most often."""
+        self.note_eviction: Callable[[int], None] = self._lines.append
+        """The result of a key of that hash has gone for want of room: this happens most often, so it is one step."""
 
     def note(self, key: Hashable, reason: str, detail: str = "") -> None:
         """The result of *key* has gone, or was not kept; what cannot be hashed any more is not remembered."""
         with suppress(Exception):  # it is the user's own __hash__
             self._lines.append(Line(hash(key), reason, detail))
-
-    def note_eviction(self, key: Hashable) -> None:
-        """The result of *key* has gone for want of room."""
-        try:
-            self._lines.append(hash(key))
-        except Exception:  # noqa: BLE001 - it is the user's own __hash__
-            return
 
     def last(self, key: Hashable) -> Line | None:
         """The latest departure of *key*; None: none is remembered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any, TypeAlias
 
@@ -97,18 +98,25 @@ class Reloads:
         Once boarded, it is told that it *ended*, whatever happens.
         """
         errand = Errand(key)
-        if not self._reserve(errand):
-            return False
-        context = _aside()
         try:
-            if context.run(board):
-                errand.task = spawn(work, context, lambda error: self._end(errand, ended, error))
-        except Crowded:
-            return False
-        finally:
+            if self._reserve(errand):
+                self._start(errand, board, work, spawn, ended)
             if errand.task is None:
                 self._end(errand, ended, None)
+        except BaseException:  # interrupted: nothing of it remains
+            if errand.task is None:
+                self._end(errand, ended, None)
+            raise
         return errand.task is not None
+
+    def _start(
+        self, errand: Errand, board: Callable[[], bool], work: Callable[[], Any], spawn: Spawn, ended: Ended
+    ) -> None:
+        """Let it board and go; if it cannot, it has no task."""
+        context = _aside()
+        with suppress(Crowded):
+            if context.run(board):
+                errand.task = spawn(work, context, lambda error: self._end(errand, ended, error))
 
     def _reserve(self, errand: Errand) -> bool:
         with self._lock:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 from .agenda import NOBODY, Agenda
@@ -23,7 +22,7 @@ Cause: TypeAlias = Literal["size", "expired", "invalidated", "replaced"]
 class Shelf:
     """At most *size* rows. Expired ones go first, then the least recently used."""
 
-    __slots__ = ("agenda", "hits", "ledger", "misses", "rows", "size", "touch")
+    __slots__ = ("_note_eviction", "agenda", "hits", "ledger", "misses", "rows", "size", "touch")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -34,27 +33,24 @@ class Shelf:
         """Make a row the most recently used one; KeyError: it has just been dropped."""
         self.agenda = Agenda(self.deadlines, self.deadline_of)
         self.ledger = Ledger()
+        self._note_eviction = self.ledger.note_eviction
 
     def put(self, key: Hashable, row: Row, now: float) -> None:
         """Keep *row* under a *key* that is not there, as the most recently used."""
-        rows = self.rows
+        rows, agenda = self.rows, self.agenda
         rows[key] = row
-        if row[1] < self.agenda.horizon:
-            self.agenda.add(key, row[1])
-        if len(rows) > self.size:
-            self._make_room(now)
+        if row[1] < agenda.horizon:
+            agenda.add(key, row[1])
+        if len(rows) > self.size and not (now >= agenda.soonest and self._drop_due(now)):
+            try:
+                self._note_eviction(hash(rows.popitem(False)[0]))
+            except Exception:  # noqa: BLE001 - a signal handler has just emptied it; or it is the user's own __hash__
+                return
 
-    def _make_room(self, now: float) -> None:
-        """Let one row go."""
-        agenda = self.agenda
-        if now >= agenda.soonest and (key := agenda.due(now)) is not NOBODY:
-            self.drop(key, "expired")
-            return
-        try:
-            key = self.rows.popitem(False)[0]
-        except KeyError:  # a signal handler has just emptied it
-            return
-        self.ledger.note_eviction(key)
+    def _drop_due(self, now: float) -> bool:
+        """Drop a row whose time is over; False: there is none."""
+        key = self.agenda.due(now)
+        return key is not NOBODY and self.drop(key, "expired")
 
     def deadlines(self) -> list[tuple[float, Hashable]]:
         """When each row is of no use any more, and its key."""
@@ -72,17 +68,6 @@ class Shelf:
         """When *row* is of no use any more."""
         until: float = row[1]
         return until
-
-    def read(self, key: Hashable, now: float) -> Row | None:
-        """The row under *key*, made the most recently used; None: there is none, or its time is over. Counted."""
-        row = self.rows.get(key)
-        if row is None or now >= row[1]:
-            self.misses += 1
-            return None
-        with suppress(KeyError):
-            self.touch(key)
-        self.hits += 1
-        return row
 
     def drop(self, key: Hashable, cause: Cause) -> bool:
         """Forget *key*; False: it was not there."""

@@ -11,7 +11,6 @@ from contextlib import suppress
 from math import inf
 
 from ..policies.eviction import ORDERS, EvictionOrder
-from .agenda import NOBODY
 from .keys import scope_of
 from .shelf import Cause, Row, Shelf
 
@@ -116,13 +115,12 @@ class WeighedShelf(Shelf):
 
     def _make_room(self, now: float) -> None:
         """Let one row go, if a hit does not move it just now."""
-        if now >= self.agenda.soonest and (key := self.agenda.due(now)) is not NOBODY:
-            self.drop(key, "expired")
+        if now >= self.agenda.soonest and self._drop_due(now):
             return
         with suppress(RuntimeError, StopIteration):
             key = self._victim()
             if self.drop(key, "size"):
-                self.ledger.note_eviction(key)
+                self.ledger.note(key, "evicted")
 
     def _victim(self) -> Hashable:
         """Who leaves."""
