@@ -204,6 +204,7 @@ def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) ->
     if loop is None:
         return _spawn_in_trio(work, context, ended)
     task = loop.create_task(work(), context=context)
+    task._log_destroy_pending = False  # it is no fault of the user's who closes the loop without knowing of it
     task.add_done_callback(lambda task: ended(None if task.cancelled() else task.exception()))
     return Task(loop, get_ident(), partial(_runner(loop), task.cancel))
 
@@ -219,7 +220,7 @@ def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: 
         try:
             with scope:
                 await work()
-        except Exception as raised:  # noqa: BLE001 - whoever spawned it is told; trio would take it for its own
+        except Exception as raised:  # noqa: BLE001 - whoever spawned it is told
             error = raised
         finally:
             ended(error)

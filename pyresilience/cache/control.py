@@ -14,7 +14,7 @@ from .flight import Refresh
 from .keeper import Failure
 from .keys import UNKEYED
 from .shelf import Row
-from .terms import Zone
+from .terms import FRESH, GONE, Zone
 from .views import CacheEntry, CacheInfo, CacheState, Explanation, entry_of
 
 V = TypeVar("V")
@@ -71,7 +71,7 @@ class CacheControl(Generic[P, R]):
         if row is None:
             return None
         now = self._cache.now()
-        return entry_of(row, self._zone(row, now), now)
+        return entry_of(row, self._zone(row, now), now, self._cache.hand_out)
 
     def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
         """Why the last call with these arguments was a miss, as far as that is remembered."""
@@ -202,5 +202,5 @@ class CacheControl(Generic[P, R]):
     def _zone(self, row: Row, now: float) -> Zone:
         options = self._cache.options
         if options is None:
-            return Zone.FRESH if now < row[1] else Zone.GONE
+            return FRESH if now < row[1] else GONE
         return options.terms.zone(row[3], now)

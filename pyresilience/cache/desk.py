@@ -6,7 +6,6 @@ Only caches whose settings ask for it have one.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ from .options import Options
 from .reloads import Spawn
 from .shelf import Row
 from .tags import tagger
-from .terms import Zone
+from .terms import AHEAD, FRESH, GONE, SPARE, STALE, Zone
 
 
 class Desk:
@@ -132,10 +131,10 @@ class Desk:
         ) -> type[Flight] | None:
             moment = now()
             zone, entry, begun = zone_of(row[3], moment), row[3], False
-            if zone is Zone.GONE:
+            if zone is GONE:
                 return Flight
-            if zone is not Zone.FRESH and moment >= entry.retry_at:
-                if zone is Zone.SPARE and not self._soft:
+            if zone is not FRESH and moment >= entry.retry_at:
+                if zone is SPARE and not self._soft:
                     return Flight
                 idle = not flights.is_flying(key)
                 if idle:
@@ -147,11 +146,11 @@ class Desk:
                         spawn,
                         partial(self._ended, key, flight),
                     )
-                if zone is Zone.SPARE:
+                if zone is SPARE:
                     return Waiting if begun else Flight
-                if zone is Zone.STALE and idle and not begun and reloads.closed:
+                if zone is STALE and idle and not begun and reloads.closed:
                     return Flight
-            elif zone is Zone.SPARE and not entry.excused:
+            elif zone is SPARE and not entry.excused:
                 return Flight
             self._serve(key, row, zone, moment, asked, begun)
             return None
@@ -160,9 +159,11 @@ class Desk:
 
     def _serve(self, key: Hashable, row: Row, zone: Zone, moment: float, asked: float, begun: bool) -> None:
         """*row* is handed out: count it, and say so."""
-        fresh = zone in (Zone.FRESH, Zone.AHEAD)
-        with suppress(KeyError):
+        fresh = zone in (FRESH, AHEAD)
+        try:
             self._cache.shelf.touch(key)
+        except KeyError:
+            pass
         self._cache.shelf.hits += 1
         if fresh:
             self._terms.use(row[3], moment)

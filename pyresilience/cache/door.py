@@ -63,11 +63,11 @@ class Door:
         touch, key_of, load = self._touch(), self.key_of, self._load(handler)
         metrics = self._recorder()
 
-        def turn(other_find: Find, other_load: Load) -> None:
-            nonlocal find, load
-            find, load = other_find, other_load
+        def turn(*others: Any) -> None:
+            nonlocal key_of, find, load
+            key_of, find, load = others
 
-        self.valve.connect(find, load, turn)
+        self.valve.connect(key_of, find, load, turn)
 
         def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
             key, asked = first, 0.0
@@ -103,11 +103,11 @@ class Door:
         touch, key_of, load = self._touch(), self.key_of, self._load_async(handler)
         metrics = self._recorder()
 
-        def turn(other_find: Find, other_load: Load) -> None:
-            nonlocal find, load
-            find, load = other_find, other_load
+        def turn(*others: Any) -> None:
+            nonlocal key_of, find, load
+            key_of, find, load = others
 
-        self.valve.connect(find, load, turn)
+        self.valve.connect(key_of, find, load, turn)
 
         async def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
             key, asked = first, 0.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from itertools import islice
 from typing import Any
 
-from .keys import KeyMaker
+from .keys import UNKEYED, KeyMaker
 from .result_cache import ResultCache
 from .views import Explanation
 
@@ -24,6 +24,8 @@ DETAILS = {
 
 def explain(cache: ResultCache, maker: KeyMaker, key: Hashable) -> Explanation:
     """Why the last call of *key* was a miss, as far as that is remembered."""
+    if key is UNKEYED:
+        return Explanation("bypassed", 'an argument cannot be part of a key, and on_unhashable="bypass" lets it pass')
     line = cache.shelf.ledger.last(key)
     reason: Any = "cold" if line is None else line.reason
     detail = DETAILS.get(reason, "") if line is None or not line.detail else line.detail

@@ -76,7 +76,7 @@ class Flights:
             if self._invalidated:
                 self._recall(key, flight)
         else:
-            flight.reason = "bypassed"
+            flight.reason, flight.storable = "bypassed", False
         self.shelf.misses += 1
         return None
 
@@ -222,7 +222,11 @@ class Flights:
                     pass
         flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         if flight.followers:
-            self._deliver(flight, None if once else Value(value))
+            self._deliver(flight, None if once else self._shared(row, value))
+
+    def _shared(self, row: Row | None, value: Any) -> Outcome | None:
+        """What the followers of a flight get; None: they cannot share it."""
+        return Value(value)
 
     def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
         """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""

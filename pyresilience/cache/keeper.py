@@ -8,6 +8,7 @@ from types import AsyncGeneratorType, CoroutineType
 from typing import Any, TypeAlias
 
 from .._call import Call
+from .._outcome import Outcome, Value
 from .._settings import seconds
 from .config import CacheConfig
 from .copies import copier
@@ -37,6 +38,7 @@ class NotKept(str):
 
 TOO_HEAVY = NotKept("it weighs more than max_entry_weight or max_weight")
 REFUSED = NotKept("cache_if said no")
+USED_UP = NotKept("it can be used only once")
 NO_TIME = NotKept("ttl gave it no time to live")
 
 
@@ -106,6 +108,8 @@ class Keeper:
         mark: int | None = None,
     ) -> Row | NotKept:
         """The row of *value*, good for *ttl* seconds, or as configured; or why it is not kept."""
+        if type(value) not in PLAIN and only_once(value):
+            return USED_UP
         life = self._life(value) if ttl is None else ttl or inf
         if life <= 0:
             return NO_TIME
@@ -125,7 +129,19 @@ class Keeper:
         entry = Entry(now, self._negative_ttl, 0.0, call.tags, call.mark)
         kept = Failure(pristine(error))
         weight = weight_of(kept) if self._weigh is weight_of else 0
+        if weight > self._heaviest:
+            call.unkept = TOO_HEAVY
+            return None
         return kept, self._terms.begin(entry, failed=True), weight, entry
+
+    def apart(self, value: Any) -> Outcome | None:
+        """What others get of a result that is not kept; None: it cannot be copied, and they need a copy."""
+        if self._copy is None:
+            return Value(value)
+        try:
+            return Value(self._copy(value))
+        except Exception:  # noqa: BLE001 - then each makes its own
+            return None
 
     def hand_out(self, value: Any) -> Any:
         """What a caller gets of what is kept.
@@ -159,8 +175,8 @@ class Keeper:
         if self._weigh is None:
             return 0
         weight = self._weigh(value)
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not weight >= 0:
-            raise ValueError(f"CacheConfig: what weigher returned must be a number >= 0, got {weight!r}")
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < inf:
+            raise ValueError(f"CacheConfig: what weigher returned must be a finite number >= 0, got {weight!r}")
         return weight
 
 

@@ -82,26 +82,27 @@ class KeyMaker:
         return key if self._scope is None else (self._scope, key)
 
     def difference(self, one: Hashable, other: Hashable) -> str | None:
-        """What the only part is called in which two keys differ, told from the hashes of their parts.
+        """What the only part is called in which two keys differ.
 
         The name of a parameter, `"key"` for what `key=` makes, the name of a context variable, `"vary[0]"` for another
         thing to vary by, or `"version"`. None: they do not differ, or in more than one part, or have only one; or they
         are not both keys of this function.
         """
-        try:
-            mine, others = self._hashes(one), self._hashes(other)
-        except Exception:  # noqa: BLE001 - whatever an argument's own __hash__ raises
-            return None
+        mine, others = self._parts(one), self._parts(other)
         if not len(mine) == len(others) == len(self._names) > 1:
             return None
-        found = [name for name, left, right in zip(self._names, mine, others, strict=True) if left != right]
+        try:
+            pairs = zip(self._names, mine, others, strict=True)
+            found = [name for name, left, right in pairs if hash(left) != hash(right) or left != right]
+        except Exception:  # noqa: BLE001 - whatever an argument's own __hash__ or __eq__ raises
+            return None
         return found[0] if len(found) == 1 else None
 
-    def _hashes(self, key: Hashable) -> tuple[int, ...]:
-        """The hash of each part of *key*; none: it is the only one, or no key of this function."""
+    def _parts(self, key: Hashable) -> tuple[Hashable, ...]:
+        """The parts of *key*; none: it is the only one, or no key of this function."""
         if self._scope is not None:
-            key = key[1] if type(key) is tuple and key and key[0] is self._scope else None
-        return tuple(map(hash, key)) if type(key) is tuple and not self._lone else ()
+            key = key[1] if type(key) is tuple and len(key) > 1 and key[0] is self._scope else None
+        return key if type(key) is tuple and not self._lone else ()
 
     def _frozen(self, values: tuple[Any, ...]) -> Hashable:
         """What stands for the values."""

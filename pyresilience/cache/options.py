@@ -17,7 +17,7 @@ from .flights import Flights
 from .keeper import Keeper, PlainKeeper
 from .reloads import Errand, Reloads
 from .shelf import Row, Shelf
-from .terms import Terms, Zone
+from .terms import AHEAD, FRESH, Terms
 from .zoned_flights import ZonedFlights
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Options:
 
     def is_fresh(self, row: Row, now: float) -> bool:
         """Whether *row* can be handed out as it is."""
-        return self.terms.zone(row[3], now) in (Zone.FRESH, Zone.AHEAD)
+        return self.terms.zone(row[3], now) in (FRESH, AHEAD)
 
     def close(self, timeout: Duration) -> bool:
         """End the reloads."""

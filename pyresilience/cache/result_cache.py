@@ -68,6 +68,8 @@ class ResultCache:
         if row is not None and self.is_fresh(row, began):
             with suppress(KeyError):
                 self.shelf.touch(key)
+            if self.options is not None:
+                self.options.terms.use(row[3], began)
             self.shelf.hits += 1
         else:
             row = None
@@ -135,12 +137,11 @@ class ResultCache:
         """
         with self.flights.lock:
             self.flights.fence_all(lambda key: scope in (None, scope_of(key)))
+            for key in [*self.shelf.rows]:  # copied in one step, as hits move rows without the lock
+                if scope in (None, scope_of(key)) and self.shelf.drop(key, "invalidated"):
+                    self.shelf.ledger.note(key, "invalidated", "the cache was cleared")
             if scope is None:
                 self.shelf.clear()
-            else:
-                for key in [*self.shelf.rows]:  # copied in one step, as hits move rows without the lock
-                    if scope_of(key) is scope:
-                        self.shelf.drop(key, "invalidated")
         self._notice()
 
     def invalidate_tag(self, tag: str, *, soft: bool = False) -> None:

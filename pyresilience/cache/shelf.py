@@ -50,7 +50,10 @@ class Shelf:
     def _drop_due(self, now: float) -> bool:
         """Drop a row whose time is over; False: there is none."""
         key = self.agenda.due(now)
-        return key is not NOBODY and self.drop(key, "expired")
+        if key is NOBODY:
+            return False
+        self.ledger.note(key, "expired")
+        return self.drop(key, "expired")
 
     def deadlines(self) -> list[tuple[float, Hashable]]:
         """When each row is of no use any more, and its key."""

@@ -26,8 +26,12 @@ def tagger(tags: Any, function: Callable[..., Any], name: str) -> Tagger:
         return lambda args, kwargs, result: names(tags(*args, **kwargs, result=result))
     fields = {tag: _fields(tag) for tag in tags}
     if not any(fields.values()):
-        return lambda args, kwargs, result: tuple(tags)
-    parameters = signature(function)
+        plain = tuple(tag.format() for tag in tags)
+        return lambda args, kwargs, result: plain
+    try:
+        parameters = signature(function)
+    except (TypeError, ValueError):
+        raise ValueError(f"CacheConfig: tags must name no parameters of {name}, which does not tell them") from None
     for tag, used in fields.items():
         for field in used:
             if field not in parameters.parameters:
@@ -37,7 +41,7 @@ def tagger(tags: Any, function: Callable[..., Any], name: str) -> Tagger:
     def fill_in(args: tuple[Any, ...], kwargs: dict[str, Any], _: Any) -> tuple[str, ...]:
         bound = parameters.bind(*args, **kwargs)
         bound.apply_defaults()
-        return tuple([tag.format_map(bound.arguments) if used else tag for tag, used in fields.items()])
+        return tuple([tag.format_map(bound.arguments) for tag in fields])
 
     return fill_in
 
@@ -57,9 +61,12 @@ def names(tags: Any) -> tuple[str, ...]:
 
 
 def _fields(tag: str) -> set[str]:
-    """The parameters that *tag* names: of `{user.id}` and `{users[0]}` the first word."""
+    """The parameters that *tag* names: of `{user.id}` and `{users[0]}` the first word, and those in formats of others."""
+    found: set[str] = set()
     try:
-        found = [field for _, field, _, _ in Formatter().parse(tag) if field is not None]
+        for _, field, form, _ in Formatter().parse(tag):
+            if field is not None:
+                found |= {field.replace("[", ".").partition(".")[0]} | _fields(form or "")
     except ValueError as error:
         raise ValueError(f"CacheConfig: tags must have their braces in pairs, got {tag!r} ({error})") from None
-    return {field.replace("[", ".").partition(".")[0] for field in found}
+    return found

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from math import inf, log
-from typing import NamedTuple
+from typing import Literal
 
 from .barriers import Barriers
 
@@ -35,30 +35,29 @@ class Zone(Enum):
     GONE = "gone"
 
 
+FRESH, AHEAD, STALE, SPARE, GONE = Zone
+
+
 class Entry:
     """What is known of one result beside its value."""
 
-    __slots__ = (
-        "ahead",
-        "born",
-        "excused",
-        "failed",
-        "gone_at",
-        "mark",
-        "reason",
-        "retry_at",
-        "tags",
-        "took",
-        "until",
-        "used",
-    )
+    ahead: float = inf
+    """When it is to be reloaded ahead of its end."""
+    failed: bool = False
+    """It is no result, but an error."""
+    retry_at: float = -inf
+    """When it may be reloaded again, after a reload that failed."""
+    excused: bool = False
+    """That reload failed with an error which it stands in for."""
+    reason: Literal["expired", "invalidated"] = "expired"
+    """Why it is good no longer, once that is so."""
 
     def __init__(self, born: float, life: float, took: float, tags: Sequence[str], mark: int) -> None:
         self.born = born
+        self.used = born
+        """When it was handed out last as a fresh one."""
         self.until = born + life
         """When its TTL is over, or it was called stale."""
-        self.ahead = inf
-        """When it is to be reloaded ahead of that."""
         self.gone_at = self.until
         """When it is of no use any more, if nobody uses it."""
         self.took = took
@@ -66,23 +65,13 @@ class Entry:
         self.tags = tags
         self.mark = mark
         """The last invalidation of a tag that it is known to have survived."""
-        self.used = born
-        """When it was handed out last as a fresh one."""
-        self.failed = False
-        """It is no result, but an error."""
-        self.retry_at = -inf
-        """When it may be reloaded again, after a reload that failed."""
-        self.excused = False
-        """That reload failed with an error which it stands in for."""
-        self.reason = "expired"
-        """Why it is good no longer, once that is so."""
 
     def void(self) -> None:
         """It is of no use any more, even to those who have it in hand."""
         self.until = self.gone_at = -inf
 
 
-class Terms(NamedTuple):
+class Terms:
     """The terms of one cache, in seconds from the end of the TTL where nothing else is said.
 
     Args:
@@ -96,45 +85,63 @@ class Terms(NamedTuple):
         watched: Whether every use of an entry must be looked at.
     """
 
-    barriers: Barriers
-    ahead: float
-    revalidate: float
-    if_error: float
-    idle: float
-    beta: float
-    die: Callable[[], float]
-    watched: bool
+    __slots__ = ("ahead", "barriers", "beta", "die", "idle", "if_error", "lingers", "revalidate", "watched")
+
+    def __init__(
+        self,
+        *,
+        barriers: Barriers,
+        ahead: float,
+        revalidate: float,
+        if_error: float,
+        idle: float,
+        beta: float,
+        die: Callable[[], float],
+        watched: bool,
+    ) -> None:
+        self.barriers = barriers
+        self.ahead = ahead
+        self.revalidate = revalidate
+        self.if_error = if_error
+        self.lingers = max(revalidate, if_error)
+        self.idle = idle
+        self.beta = beta
+        self.die = die
+        self.watched = watched
 
     def begin(self, entry: Entry, *, failed: bool = False) -> float:
         """Set the dates of a new *entry*; return the time until which it can be handed out without looking closer."""
-        entry.failed = failed
+        born, until = entry.born, entry.until
         if failed:
+            entry.failed = True
             return -inf
-        life = entry.until - entry.born
-        entry.ahead = entry.born + life * self.ahead
-        entry.gone_at = min(entry.until, entry.born + self.idle) + max(self.revalidate, self.if_error)
+        if self.ahead < 1:
+            entry.ahead = born + (until - born) * self.ahead
+        entry.gone_at = min(until, born + self.idle) + self.lingers
         if self.watched or entry.tags:
             return -inf
-        return min(entry.ahead, entry.until - REACH * self.beta * entry.took if self.beta else entry.until)
+        return min(entry.ahead, until - REACH * self.beta * entry.took if self.beta else until)
 
     def zone(self, entry: Entry, now: float) -> Zone:
         """What can be done with *entry* now."""
-        if entry.tags and entry.mark < self.barriers.number and self._is_revoked(entry):
-            return Zone.GONE
-        until = min(entry.until, entry.used + self.idle)
+        if entry.mark < self.barriers.number and entry.tags and self._is_revoked(entry):
+            return GONE
+        until, idle = entry.until, entry.used + self.idle
+        until = min(until, idle)
         if now < until:
             early = now >= entry.ahead or (self.beta and now + self._draw(entry) >= until)
-            return Zone.AHEAD if early and not entry.failed else Zone.FRESH
+            return AHEAD if early and not entry.failed else FRESH
         if entry.failed:
-            return Zone.GONE
+            return GONE
         if now < until + self.revalidate:
-            return Zone.STALE
-        return Zone.SPARE if now < until + self.if_error else Zone.GONE
+            return STALE
+        return SPARE if now < until + self.if_error else GONE
 
     def use(self, entry: Entry, now: float) -> None:
         """*entry* is handed out as a fresh one."""
         entry.used = now
-        entry.gone_at = min(entry.until, now + self.idle) + max(self.revalidate, self.if_error)
+        if self.idle < inf:
+            entry.gone_at = min(entry.until, now + self.idle) + self.lingers
 
     def _is_revoked(self, entry: Entry) -> bool:
         """Compare *entry* with the barriers raised since it was last compared."""

@@ -15,8 +15,9 @@ from .loader import Load
 from .shelf import Row
 
 Find: TypeAlias = Callable[[Hashable], "Row | None"]
-Turn: TypeAlias = Callable[[Find, Load], None]
-"""Makes a door look up and load by other means."""
+KeyOf: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Hashable]
+Turn: TypeAlias = Callable[[KeyOf, Find, Load], None]
+"""Makes a door make keys, look up and load by other means."""
 
 
 class _Pass:
@@ -41,7 +42,7 @@ class Valve:
         ledger: Where it is written down.
     """
 
-    __slots__ = ("__weakref__", "_blocks", "_closures", "_find", "_ledger", "_load", "_lock", "_turn")
+    __slots__ = ("__weakref__", "_blocks", "_closures", "_find", "_key_of", "_ledger", "_load", "_lock", "_turn")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -54,22 +55,22 @@ class Valve:
         """A forked child is in the blocks it was forked in."""
         self._lock = threading.RLock()
 
-    def connect(self, find: Find, load: Load, turn: Turn) -> None:
-        """Belong to a door that finds and loads so, unless it is told otherwise by *turn*."""
-        self._find, self._load, self._turn = find, load, turn
+    def connect(self, key_of: KeyOf, find: Find, load: Load, turn: Turn) -> None:
+        """Belong to a door that makes keys, finds and loads so, unless it is told otherwise by *turn*."""
+        self._key_of, self._find, self._load, self._turn = key_of, find, load, turn
 
     @contextmanager
     def bypass(self) -> Iterator[None]:
         """Let the calls of this block past: they run the function, and neither find nor leave a result."""
-        around, block = _passes.get(), _Pass(self)
+        block = _Pass(self)
         try:
-            _passes.set((*around, block))
+            _passes.set((*_passes.get(), block))
             self._blocks.add(block)
             self._arrange()
             yield
         finally:
             block.open = False
-            _passes.set(around)
+            _passes.set(tuple([each for each in _passes.get() if each is not block]))
             self._blocks.discard(block)
             self._arrange()
 
@@ -89,12 +90,21 @@ class Valve:
         """Stand in the door's way while there is a reason to."""
         with self._lock:
             if self._blocks or self._closures:
-                self._turn(self._find_or_not, self._load_past)
+                self._turn(self._key_if_any, self._find_or_not, self._load_past)
             else:
-                self._turn(self._find, self._load)
+                self._turn(self._key_of, self._find, self._load)
 
     def _lets_past(self) -> bool:
         return bool(self._closures) or any(each.valve is self and each.open for each in _passes.get())
+
+    def _key_if_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+        """The key; a call that goes past needs none, so it does not fail for want of one."""
+        try:
+            return self._key_of(args, kwargs)
+        except Exception:
+            if self._lets_past():
+                return UNKEYED
+            raise
 
     def _find_or_not(self, key: Hashable) -> Row | None:
         return None if self._lets_past() else self._find(key)

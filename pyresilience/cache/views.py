@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal, NamedTuple
 
 from .keeper import Failure
+from .pristine import pristine
 from .shelf import Row
 from .terms import Zone
 
@@ -90,15 +92,15 @@ class Explanation:
         return f"{text}; cached now" if self.cached else text
 
 
-def entry_of(row: Row, zone: Zone, now: float) -> CacheEntry:
-    """What *row* says to a reader."""
+def entry_of(row: Row, zone: Zone, now: float, hand_out: Callable[[Any], Any]) -> CacheEntry:
+    """What *row* says to a reader, who gets its value as a caller would."""
     value, until, weight, more = (*row, 0, None) if len(row) == PLAIN else row
     failed = type(value) is Failure
     if more is not None:
         until = more.until
     return CacheEntry(
-        value=None if failed else value,
-        error=value.error if failed else None,
+        value=None if failed else hand_out(value),
+        error=pristine(value.error) if failed else None,
         state=zone.value,
         age=None if more is None else now - more.born,
         expires_in=None if until == inf else until - now,

@@ -98,6 +98,10 @@ class WeighedShelf(Shelf):
         share.size_bytes -= row[2]
         whole.gone[cause] += 1
         share.gone[cause] += 1
+        if not whole.entries:
+            whole.size_bytes = 0  # what sums of fractions are wrong by goes with the last entry
+        if not share.entries:
+            share.size_bytes = 0
         if row[3] is not None and cause != "size":
             row[3].void()
         if self._order is not None:

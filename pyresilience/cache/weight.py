@@ -77,6 +77,8 @@ def _items(part: Any) -> tuple[Sequence[Any], int]:
         if isinstance(part, kind):
             count = kind.__len__(part)
             return kind.__getitem__(part, slice(None, None, max(1, count // SAMPLE))), count
+    if isinstance(part, BaseException):
+        return _items(part.args)
     if isinstance(part, dict):
         return list(chain.from_iterable(_some(dict.items(part)))), 2 * dict.__len__(part)
     for kind in _OTHERS:

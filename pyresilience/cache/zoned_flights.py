@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from math import inf
 from threading import get_ident
+from typing import Any
 
-from .._outcome import Error, Value
+from .._outcome import Error, Outcome, Value
 from .._settings import seconds
 from ..clock import Clock
 from ..errors import ResilienceTimeoutError
@@ -15,7 +16,7 @@ from .flight import Flight
 from .flights import Flights, Home, Limit, Signal
 from .keeper import Failure, Keeper
 from .shelf import Row, Shelf
-from .terms import Terms, Zone
+from .terms import AHEAD, FRESH, GONE, Terms
 
 
 class ZonedFlights(Flights):
@@ -64,7 +65,11 @@ class ZonedFlights(Flights):
 
     def spare(self, row: Row | None, now: float) -> bool:
         """Whether *row* is a result that can stand in for a better one."""
-        return row is not None and type(row[0]) is not Failure and self._terms.zone(row[3], now) is not Zone.GONE
+        return row is not None and type(row[0]) is not Failure and self._terms.zone(row[3], now) is not GONE
+
+    def _shared(self, row: Row | None, value: Any) -> Outcome | None:
+        """What the followers of a flight get: nothing that its own caller may change meanwhile."""
+        return Value(row[0]) if row is not None else self._keeper.apart(value)
 
     def _is_good(self, key: Hashable, flight: Flight, row: Row) -> bool:
         """Whether *row* is what *flight* wants; the holder locks."""
@@ -72,12 +77,13 @@ class ZonedFlights(Flights):
         if flight.replaces(row):
             flight.old, flight.reason = row, "refreshed"
             return False
-        if zone in (Zone.FRESH, Zone.AHEAD):
+        if zone in (FRESH, AHEAD):
             return True
-        if zone is Zone.GONE:
+        if zone is GONE:
             self._drop(key, flight, row, row[3].reason)
         else:
             flight.old, flight.reason = row, row[3].reason
+            self.shelf.ledger.note(key, flight.reason)
         return False
 
     def _bound(self, key: Hashable, flight: Flight) -> None:
