@@ -40,8 +40,7 @@ def _asyncio() -> Any:
 
 def home() -> Callable[[], Any]:
     """What tells the asyncio loop a call lives in; it says None under trio, which never leaves a call behind."""
-    get: Callable[[], Any] = _asyncio()._get_running_loop
-    return get
+    return _asyncio()._get_running_loop  # type: ignore[no-any-return]
 
 
 def vanished(home: Any) -> bool:

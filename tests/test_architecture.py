@@ -57,7 +57,7 @@ def where(predicate):
 
 
 MACHINES = {
-    "cache/agenda", "cache/barriers", "cache/ledger", "cache/shelf", "cache/terms", "cache/weighed_shelf",
+    "cache/agenda", "cache/barriers", "cache/invalidations", "cache/ledger", "cache/shelf", "cache/terms", "cache/weighed_shelf",
     "cache/weight",
     "metrics/counts", "metrics/latencies", "metrics/snapshot", "metrics/windows",
 }  # fmt: skip

@@ -91,12 +91,13 @@ class Agenda:
 
     def _draw_up(self) -> None:
         """Put on it all that are over some day, in order."""
-        lines = sorted([line for line in self._entries() if line[0] < inf], key=itemgetter(0))
+        entries = self._entries()
+        lines = sorted([line for line in entries if line[0] < inf], key=itemgetter(0))
         self.clear()
-        self._most = SLACK + 2 * len(lines)
+        self._most = SLACK + 2 * len(entries)
         self._untils.extend([until for until, _ in lines])
         self._keys.extend([key for _, key in lines])
-        self.horizon = lines[-1][0] if lines else inf
+        self.horizon = lines[-1][0] if 2 * len(lines) > len(entries) else inf
         self.soonest = self._next()
 
     def _next(self) -> float:

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 FEW = 1024
-"""Barriers that are kept without asking whether anything stands before them."""
+"""Tags that have barriers without it being asked whether anything stands before them."""
+
+CLOSE = 32
+"""Soft barriers of one tag that are told apart."""
 
 
-class Barrier(NamedTuple):
-    """The last invalidations of one tag: their numbers, and the time of the soft one."""
+class Barrier:
+    """The invalidations of one tag: the number of the last hard one, and number and time of each soft one since."""
 
-    hard: int
-    soft: int
-    since: float
+    __slots__ = ("hard", "softs")
+
+    def __init__(self) -> None:
+        self.hard = 0
+        self.softs: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def latest(self) -> int:
+        """The number of the last one."""
+        return self.softs[-1][0] if self.softs else self.hard
+
+    def stale_since(self, mark: int) -> float | None:
+        """Since when a result begun after invalidation *mark* is stale; None: it is not."""
+        for number, since in self.softs:
+            if number > mark:
+                return since
+        return None
 
 
 class Barriers:
@@ -29,13 +45,17 @@ class Barriers:
 
     def raise_hard(self, tag: str) -> None:
         """What has *tag* and was begun before now is not to be used any more."""
-        _, soft, since = self._barriers.get(tag, _NONE)
-        self._barriers[tag] = Barrier(self.number + 1, soft, since)
+        barrier = self._barriers.setdefault(tag, Barrier())
+        barrier.hard, barrier.softs = self.number + 1, ()
         self.number += 1
 
     def raise_soft(self, tag: str, now: float) -> None:
         """What has *tag* and was begun before *now* is stale from now on."""
-        self._barriers[tag] = Barrier(self._barriers.get(tag, _NONE).hard, self.number + 1, now)
+        barrier = self._barriers.setdefault(tag, Barrier())
+        softs = barrier.softs
+        if len(softs) >= CLOSE:  # of two, the later one, as early as the other: so nothing is taken for younger
+            softs = tuple((later[0], earlier[1]) for earlier, later in zip(softs[::2], softs[1::2], strict=True))
+        barrier.softs = (*softs, (self.number + 1, now))
         self.number += 1
 
     def before(self, tags: Sequence[str], mark: int) -> tuple[bool, float | None]:
@@ -43,10 +63,11 @@ class Barriers:
         revoked, since = False, None
         for tag in tags:
             barrier = self._barriers.get(tag)
-            if barrier is not None:
+            if barrier is not None and barrier.latest > mark:
                 revoked = revoked or barrier.hard > mark
-                if barrier.soft > mark:
-                    since = barrier.since if since is None else min(since, barrier.since)
+                stale = barrier.stale_since(mark)
+                if stale is not None and (since is None or stale < since):
+                    since = stale
         return revoked, since
 
     def crowded(self, entries: int) -> bool:
@@ -56,9 +77,4 @@ class Barriers:
     def thin_out(self, tags: Iterable[str], mark: int) -> None:
         """Forget those before which nothing stands: no entry has their tag, no computation began before them."""
         used = set(tags)
-        self._barriers = {
-            tag: each for tag, each in self._barriers.items() if tag in used or max(each.hard, each.soft) > mark
-        }
-
-
-_NONE = Barrier(0, 0, 0.0)
+        self._barriers = {tag: each for tag, each in self._barriers.items() if tag in used or each.latest > mark}

@@ -169,10 +169,12 @@ class Desk:
             self._terms.use(row[3], moment)
         self._loader.serve(asked or moment, fresh=fresh, begun=begun)
 
-    def _ended(self, key: Hashable, flight: Flight, error: BaseException | None) -> None:
+    def _ended(self, key: Hashable, flight: Reload, error: BaseException | None) -> None:
         """The reload is over, even if it never began: nobody is left waiting for it."""
-        if error is not None and flight.old is not None:
+        if isinstance(error, Exception) and flight.old is not None:
+            flight.in_vain = True
             flight.old[3].retry_at = self._cache.now() + self._cooldown
+        self._reloads.failures += flight.in_vain
         self._flights.end(key, flight)
 
     def _settle(self, flight: Any, value: Any) -> Any:
@@ -188,7 +190,7 @@ class Desk:
             return False
         now, entry = self._cache.now(), flight.old[3]
         excused = kind is not None and issubclass(kind, self._stale_on) and not issubclass(kind, self._cached_errors)
-        entry.retry_at, entry.excused = now + self._cooldown, excused
+        entry.retry_at, entry.excused, flight.in_vain = now + self._cooldown, excused, True
         if not (excused and flight.excusable and self._flights.spare(flight.old, now)):
             return False
         flight.storable, flight.source = False, "stale"

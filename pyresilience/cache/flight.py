@@ -68,6 +68,8 @@ class Flight(Call):
     """It has waited for its leader as long as `wait_timeout` says."""
     counted: int = 1
     """1: a caller waits for it; 0: it runs in the background, and no call is to be counted."""
+    in_vain: bool = False
+    """It got nothing better than what was there."""
     excusable: bool = True
     """Whether an old result may stand in if it fails."""
     old: Row | None = None

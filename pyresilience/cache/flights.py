@@ -16,6 +16,7 @@ from .._forks import renew_in_child
 from .._outcome import Error, Outcome, Value
 from ..clock import Clock
 from .flight import NO_KEYWORDS, Flight, leading
+from .invalidations import Invalidations
 from .keeper import PLAIN, RowMaker, only_once
 from .keys import UNKEYED
 from .shelf import Row, Shelf
@@ -47,7 +48,7 @@ class Flights:
         self._row_of = row_of
         self._now = clock.monotonic
         self._flying: dict[Hashable, Flight] = {}
-        self._invalidated: dict[Hashable, None] = {}
+        self.invalidations = Invalidations(shelf.size)
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -73,7 +74,7 @@ class Flights:
             row = self.shelf.rows.get(key)
             if row is not None and self._is_fresh(key, flight, row):
                 return row
-            if self._invalidated:
+            if self.invalidations:
                 self._recall(key, flight)
         else:
             flight.reason, flight.storable = "bypassed", False
@@ -98,12 +99,6 @@ class Flights:
         for key in [*self._flying]:
             if among(key):
                 self._flying.pop(key, None)
-
-    def remember_invalidated(self, key: Hashable) -> None:
-        """Let the next miss of *key* know why; the holder locks."""
-        self._invalidated[key] = None
-        if len(self._invalidated) > self.shelf.size:
-            del self._invalidated[next(iter(self._invalidated))]
 
     def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: Limit) -> bool:
         """Wait for the flight of *key*; False: there is none any more, or it would wait for us."""
@@ -159,8 +154,7 @@ class Flights:
     def _recall(self, key: Hashable, flight: Flight) -> None:
         """Say so if *key* was invalidated since it was last computed."""
         with self.lock:
-            if key in self._invalidated:
-                del self._invalidated[key]
+            if self.invalidations.recall(key):
                 flight.reason = "invalidated"
 
     def look(self, key: Hashable, flight: Flight) -> float | None:

@@ -137,8 +137,6 @@ class Reloads:
         try:
             ended(error)
         finally:
-            if error is not None:
-                self.failures += 1
             self._forget(errand)
             errand.end()
 

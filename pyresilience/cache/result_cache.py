@@ -100,6 +100,7 @@ class ResultCache:
             self.flights.fence(key)
             self.shelf.drop(key, "replaced")
             if isinstance(row, tuple):
+                self.flights.invalidations.recall(key)
                 self.shelf.put(key, row, now)
             else:
                 self.shelf.ledger.note(key, "not stored", row)
@@ -125,7 +126,7 @@ class ResultCache:
             flying = self.flights.fence(key)
             found = self.shelf.drop(key, "invalidated")
             if found or flying:
-                self.flights.remember_invalidated(key)
+                self.flights.invalidations.remember(key)
                 self.shelf.ledger.note(key, "invalidated")
         self._notice()
         return found
