@@ -205,7 +205,7 @@ def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) ->
     task = loop.create_task(work(), context=context)
     task._log_destroy_pending = False  # it is no fault of the user's who closes the loop without knowing of it
     task.add_done_callback(lambda task: ended(None if task.cancelled() else task.exception()))
-    return Task(loop, get_ident(), partial(_runner(loop), task.cancel))
+    return Task(loop, get_ident(), partial(_runner(loop), task.cancel), task.get_coro().close)
 
 
 def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) -> Task:

@@ -185,14 +185,22 @@ class Task:
         home: The event loop it lives in; None: a thread, or trio.
         thread: The thread it runs in; 0: it has not begun.
         cancel: Asks it to end, callable from anywhere. A thread cannot be asked.
+        abandon: Ends it where it stands, once its event loop is closed.
     """
 
-    __slots__ = ("cancel", "home", "thread")
+    __slots__ = ("abandon", "cancel", "home", "thread")
 
-    def __init__(self, home: Any, thread: int, cancel: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        home: Any,
+        thread: int,
+        cancel: Callable[[], object],
+        abandon: Callable[[], object] = lambda: None,
+    ) -> None:
         self.home = home
         self.thread = thread
         self.cancel = cancel
+        self.abandon = abandon
 
 
 def blocks(task: Task) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+from weakref import WeakSet
+
 from ._call import Call
 from ._forks import renew_in_child
 from ._settings import seconds
@@ -23,6 +26,14 @@ class Tally:
         self.running = 0
 
 
+class Employer(Protocol):
+    """What has calls made that nobody waits for."""
+
+    def errands(self) -> object:
+        """Those under way; such as can never end, as their event loop was closed under them, are given up."""
+        ...
+
+
 class Lifecycle:
     """The tally of this process, and whether new calls may begin.
 
@@ -30,11 +41,13 @@ class Lifecycle:
     signal comes between.
     """
 
-    __slots__ = ("__weakref__", "closed", "tally")
+    __slots__ = ("__weakref__", "closed", "employers", "tally")
 
     def __init__(self) -> None:
         self.tally = Tally()
         self.closed = False
+        self.employers: WeakSet[Employer] = WeakSet()
+        """Who has calls made on its own account."""
 
     def renew(self) -> None:
         """In a forked child nothing runs but what forked, which goes on counting in its parent's tally."""
@@ -79,4 +92,6 @@ def shutdown(wait: bool = True, timeout: Duration = 30.0) -> bool:
 
 
 def _under_way() -> bool:
+    for employer in list(lifecycle.employers):
+        employer.errands()
     return lifecycle.running > 0 or strays() > 0

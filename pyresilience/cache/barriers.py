@@ -36,18 +36,20 @@ class Barrier:
 class Barriers:
     """The invalidations of all tags of a cache, numbered in their order."""
 
-    __slots__ = ("_barriers", "number")
+    __slots__ = ("_barriers", "_hard", "number")
 
     def __init__(self) -> None:
         self.number = 0
         """The latest invalidation."""
+        self._hard = 0
+        """The latest hard one."""
         self._barriers: dict[str, Barrier] = {}
 
     def raise_hard(self, tag: str) -> None:
         """What has *tag* and was begun before now is not to be used any more."""
         barrier = self._barriers.setdefault(tag, Barrier())
         barrier.hard, barrier.softs = self.number + 1, ()
-        self.number += 1
+        self.number = self._hard = self.number + 1
 
     def raise_soft(self, tag: str, now: float) -> None:
         """What has *tag* and was begun before *now* is stale from now on."""
@@ -69,6 +71,10 @@ class Barriers:
                 if stale is not None and (since is None or stale < since):
                     since = stale
         return revoked, since
+
+    def outdate(self, tags: Sequence[str] | None, mark: int) -> bool:
+        """Whether what was begun after invalidation *mark* is not to be used any more; *tags* None: it may have any."""
+        return self._hard > mark and (tags is None or self.before(tags, mark)[0])
 
     def crowded(self, entries: int) -> bool:
         """Whether there are so many of them that most stand before nothing, with so many *entries*."""

@@ -109,7 +109,7 @@ class CacheControl(Generic[P, R]):
         changes nothing.
         """
         key = self._key(args, kwargs)
-        self._cache.fence(key)
+        self._cache.flights.fence(key)
         load: Callable[..., Any] = self._door.load
         return load(key, args, kwargs, 0.0, Refresh)  # type: ignore[no-any-return]
 

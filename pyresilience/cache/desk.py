@@ -14,12 +14,13 @@ from .._settings import seconds
 from ..stages.base import AsyncHandler, Handler
 from .flight import Flight, Reload, Waiting
 from .flights import Home, Signal
+from .keys import UNKEYED
 from .loader import Load, Loader
 from .options import Options
 from .reloads import Spawn
 from .shelf import Row
 from .tags import tagger
-from .terms import AHEAD, FRESH, GONE, SPARE, STALE, Zone
+from .terms import AHEAD, FRESH, GONE, SPARE, Zone
 
 
 class Desk:
@@ -45,6 +46,7 @@ class Desk:
         self._terms = options.terms
         self.tags_of = tagger(config.tags or (), function, name)
         """Names a result."""
+        self._by_result = callable(config.tags)
         self._stale_on: Any = config.stale_on
         self._cached_errors: Any = config.cache_exceptions
         self._cooldown = seconds(config.reload_cooldown)
@@ -52,11 +54,8 @@ class Desk:
 
     def consult(self, load: Load) -> Load:
         """Look closer before the synchronous *load*."""
-        look, rows, hand_out = (
-            self._looker(load, _blocking.home(), _blocking.Signal, _blocking.spawn),
-            self._cache.shelf.rows,
-            self._cache.hand_out,
-        )
+        look = self._looker(load, _blocking.home(), _blocking.Signal, _blocking.spawn)
+        rows, named, hand_out = self._cache.shelf.rows, self._named, self._cache.hand_out
 
         def consulted(
             key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float = 0.0, kind: Any = Flight
@@ -66,17 +65,14 @@ class Desk:
                 kind = look(key, args, kwargs, asked, row)
                 if kind is None:
                     return hand_out(row[0])
-            return load(key, args, kwargs, asked, kind)
+            return load(key, args, kwargs, asked, named(kind, key, args, kwargs))
 
         return consulted
 
     def consult_async(self, load: Load) -> Load:
         """Look closer before the asynchronous *load*."""
-        look, rows, hand_out = (
-            self._looker(load, _async.home(), _async.Signal, _async.spawn),
-            self._cache.shelf.rows,
-            self._cache.hand_out,
-        )
+        look = self._looker(load, _async.home(), _async.Signal, _async.spawn)
+        rows, named, hand_out = self._cache.shelf.rows, self._named, self._cache.hand_out
 
         async def consulted(
             key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float = 0.0, kind: Any = Flight
@@ -86,7 +82,7 @@ class Desk:
                 kind = look(key, args, kwargs, asked, row)
                 if kind is None:
                     return hand_out(row[0])
-            return await load(key, args, kwargs, asked, kind)
+            return await load(key, args, kwargs, asked, named(kind, key, args, kwargs))
 
         return consulted
 
@@ -124,38 +120,49 @@ class Desk:
         self, load: Load, home: Home | None, signal: Signal, spawn: Spawn
     ) -> Callable[..., type[Flight] | None]:
         """What looks at a row: None, it is handed out; or the kind of flight that the call is to be."""
-        now, zone_of, flights, reloads = self._cache.now, self._terms.zone, self._flights, self._reloads
+        now, zone_of, is_flying, reloads = self._cache.now, self._terms.zone, self._flights.is_flying, self._reloads
+
+        def reload(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], row: Row) -> bool:
+            flight = Reload(row, self._name)
+            flight.tags = None if self._by_result else row[3].tags
+            return reloads.begin(
+                partial(self._flights.reserve, key, flight, home or _nowhere, signal),
+                partial(load, key, args, kwargs, 0.0, lambda: flight),
+                spawn,
+                partial(self._ended, key, flight),
+                partial(self._flights.fence, key),
+            )
 
         def look(
             key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float, row: Row
         ) -> type[Flight] | None:
-            moment = now()
-            zone, entry, begun = zone_of(row[3], moment), row[3], False
+            moment, begun = now(), False
+            zone = zone_of(row[3], moment)
             if zone is GONE:
                 return Flight
-            if zone is not FRESH and moment >= entry.retry_at:
+            if zone is not FRESH and moment >= row[3].retry_at:
                 if zone is SPARE and not self._soft:
                     return Flight
-                idle = not flights.is_flying(key)
-                if idle:
-                    flight = Reload(row, self._name)
-                    begun = reloads.begin(
-                        key,
-                        partial(flights.reserve, key, flight, home or _nowhere, signal),
-                        partial(load, key, args, kwargs, 0.0, lambda: flight),
-                        spawn,
-                        partial(self._ended, key, flight),
-                    )
-                if zone is SPARE:
+                idle = not is_flying(key)
+                begun = idle and reload(key, args, kwargs, row)
+                if zone is SPARE and (begun or not idle):
                     return Waiting if begun else Flight
-                if zone is STALE and idle and not begun and reloads.closed:
+                if zone is not AHEAD and idle and not begun and reloads.closed:
                     return Flight
-            elif zone is SPARE and not entry.excused:
+            elif zone is SPARE and not row[3].excused:
                 return Flight
             self._serve(key, row, zone, moment, asked, begun)
             return None
 
         return look
+
+    def _named(self, kind: Any, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """That kind of flight, which knows what its result will be called."""
+        if not self._cache.config.tags or key is UNKEYED:
+            return kind
+        flight = kind()
+        flight.tags = None if self._by_result else self.tags_of(args, kwargs, None)
+        return lambda: flight
 
     def _serve(self, key: Hashable, row: Row, zone: Zone, moment: float, asked: float, begun: bool) -> None:
         """*row* is handed out: count it, and say so."""
@@ -180,7 +187,8 @@ class Desk:
     def _settle(self, flight: Any, value: Any) -> Any:
         """*value* is there: name it; or, if it is a stand-in for what cannot be had, take an old result instead."""
         if flight.storable:
-            flight.tags = self.tags_of(flight.args, flight.kwargs, value)
+            if self._by_result:
+                flight.tags = self.tags_of(flight.args, flight.kwargs, value)
             return value
         return self._cache.hand_out(flight.old[0]) if self._excuses(flight, flight.failure) else value
 
@@ -191,6 +199,8 @@ class Desk:
         now, entry = self._cache.now(), flight.old[3]
         excused = kind is not None and issubclass(kind, self._stale_on) and not issubclass(kind, self._cached_errors)
         entry.retry_at, entry.excused, flight.in_vain = now + self._cooldown, excused, True
+        if kind is not None:
+            flight.trouble = f"the call raised {kind.__name__}"
         if not (excused and flight.excusable and self._flights.spare(flight.old, now)):
             return False
         flight.storable, flight.source = False, "stale"

@@ -70,6 +70,8 @@ class Flight(Call):
     """1: a caller waits for it; 0: it runs in the background, and no call is to be counted."""
     in_vain: bool = False
     """It got nothing better than what was there."""
+    trouble: str = ""
+    """What went wrong, if an old result stands in for it."""
     excusable: bool = True
     """Whether an old result may stand in if it fails."""
     old: Row | None = None
@@ -78,8 +80,8 @@ class Flight(Call):
     """It has a reload run in the background."""
     unkept: str = ""
     """Why its result is not kept."""
-    tags: Sequence[str] = ()
-    """What its result is called."""
+    tags: Sequence[str] | None = ()
+    """What its result is called; None: that depends on the result."""
     mark: int = 0
     """The last invalidation of a tag before it began."""
     began: float = 0.0

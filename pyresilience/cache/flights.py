@@ -91,8 +91,9 @@ class Flights:
         return min([latest, *(flight.mark for flight in [*self._flying.values()])])
 
     def fence(self, key: Hashable) -> bool:
-        """Keep nothing of what is being computed for *key* now; the holder locks. False: nothing is."""
-        return self._flying.pop(key, None) is not None
+        """Keep nothing of what is being computed for *key* now; False: nothing is."""
+        with self.lock:
+            return self._flying.pop(key, None) is not None
 
     def fence_all(self, among: Callable[[Hashable], bool]) -> None:
         """Keep nothing of what is being computed for the keys *among* which; the holder locks."""
@@ -239,8 +240,10 @@ class Flights:
 
     def _explain(self, key: Hashable, flight: Flight, once: bool) -> None:
         """Remember why the result is not kept."""
-        why = flight.unkept or (
-            "it can be used only once" if once else "it is a stand-in, or retry_on_result rejects it"
+        why = (
+            flight.unkept
+            or flight.trouble
+            or ("it can be used only once" if once else "it is a stand-in, or retry_on_result rejects it")
         )
         self.shelf.ledger.note(key, "not stored", why)
 
@@ -262,6 +265,8 @@ class Flights:
                     self._flying[key] = waiting[0]
                 else:
                     del self._flying[key]
+            elif waiting:  # it was fenced, they begin only now
+                self._flying.setdefault(key, waiting[0])
             if waiting:
                 waiting[0].promote(waiting[1:])
             flight.followers = ()
@@ -280,6 +285,7 @@ class Flights:
     def _deliver(self, flight: Flight, outcome: Outcome | None) -> None:
         """Give all who wait the outcome; None: it cannot be shared, so each computes its own."""
         for each in list(flight.followers):
+            each.source = flight.source
             if outcome is None:
                 each.promote([])
             else:

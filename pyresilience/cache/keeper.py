@@ -126,7 +126,7 @@ class Keeper:
         """The row of an error that is a result, too; None: it is none."""
         if self._terms is None or not isinstance(error, self._cached_errors):
             return None
-        entry = Entry(now, self._negative_ttl, 0.0, call.tags, call.mark)
+        entry = Entry(now, self._negative_ttl, 0.0, call.tags or (), call.mark)
         kept = Failure(pristine(error))
         weight = weight_of(kept) if self._weigh is weight_of else 0
         if weight > self._heaviest:

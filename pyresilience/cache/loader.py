@@ -157,14 +157,27 @@ class Loader:
 
     def _arrive(self, flight: Flight, landed: Row) -> Any:
         """The value or error that another caller has computed, or that was kept."""
-        self.cache.shelf.hits += flight.counted
         flight.found = flight.over = True
         flight.args, flight.kwargs = (), NO_KEYWORDS
+        if flight.scheduled and flight.source != "stale":  # it had that computed, though not by itself
+            flight.found, flight.reason = False, "expired"
+            self.cache.shelf.misses += 1
+        else:
+            self.cache.shelf.hits += flight.counted
         if self._wiring.heard and flight.counted:
-            self.tell_hit(flight.source if landed is IN_FLIGHT else "fresh")
-            if flight.gave_up and type(flight.outcome) is Error:
-                self._wiring.tell(TimedOut, flight, seconds=self._patience, per_attempt=False)
+            self._tell(flight, landed)
         return self.cache.hand_out(flight.collect() if landed is IN_FLIGHT else landed[0])
+
+    def _tell(self, flight: Flight, landed: Row) -> None:
+        """Say what answers a call that was not to run the function itself."""
+        if not flight.found:
+            self._wiring.tell(CacheMissed, flight, attempt=0, reason=flight.reason)
+        elif landed is IN_FLIGHT or flight.source == "stale":
+            self.tell_hit(flight.source)
+        else:
+            self.tell_hit("fresh")
+        if flight.gave_up and type(flight.outcome) is Error:
+            self._wiring.tell(TimedOut, flight, seconds=self._patience, per_attempt=False)
 
     def serve(self, began: float, *, fresh: bool, begun: bool) -> None:
         """A row is handed out after a closer look; *begun*: and is being reloaded for that."""
@@ -172,7 +185,7 @@ class Loader:
             self.tell_hit("fresh" if fresh else "stale")
         if self.metrics is not None:
             took = self.cache.now() - began
-            self.metrics.record_call(took, hit=fresh, coalesced=False, stale=not fresh, ran=begun)
+            self.metrics.record_call(took, hit=fresh, coalesced=False, stale=not fresh, served=not fresh, ran=begun)
 
     def tell_hit(self, source: str) -> None:
         """Say that a cached result is returned."""
@@ -189,14 +202,15 @@ class Loader:
             if heavy:
                 self.metrics.record_size_limit_rejection()
             return
-        if flight.found or flight.late or flight.leader is None:
-            hit = (flight.found or flight.late) and not served and not flight.gave_up
+        if flight.found or flight.late or flight.scheduled or flight.leader is None:
+            hit = (flight.found or flight.late) and not (served or flight.gave_up or flight.scheduled)
             self.metrics.record_call(
                 self.cache.now() - began,
                 hit=hit,
                 coalesced=hit and (flight.late or flight.leader is not None),
-                stale=served or (not hit and flight.reason == "expired"),
-                ran=not hit and (flight.reached or flight.ran or flight.scheduled),
+                stale=served or flight.scheduled or (not hit and flight.reason == "expired"),
+                served=served,
+                ran=flight.scheduled or (not hit and (flight.reached or flight.ran)),
                 timed_out=flight.gave_up,
                 heavy=heavy,
             )

@@ -15,7 +15,7 @@ from .barriers import Barriers
 from .config import CacheConfig
 from .flights import Flights
 from .keeper import Keeper, PlainKeeper
-from .reloads import Errand, Reloads
+from .reloads import Reloads
 from .shelf import Row, Shelf
 from .terms import AHEAD, FRESH, Terms
 from .zoned_flights import ZonedFlights
@@ -59,8 +59,8 @@ class Options:
     def close(self, timeout: Duration) -> bool:
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + _checked(timeout)
-        for errand in self._stop():
-            if errand.task is None or _blocking.blocks(errand.task):
+        for errand in self.reloads.close():
+            if _blocking.blocks(errand.task):
                 continue
             signal = _blocking.Signal()
             errand.when_over(signal.set)
@@ -70,21 +70,13 @@ class Options:
     async def close_async(self, timeout: Duration) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + _checked(timeout)
-        for errand in self._stop():
-            if errand.task is None or _async.blocks(errand.task):
+        for errand in self.reloads.close():
+            if _async.blocks(errand.task):
                 continue
             signal = _async.Signal()
             errand.when_over(signal.set)
             await signal.wait(_SYSTEM, max(0.0, deadline - _SYSTEM.monotonic()))
         return self.reloads.running == 0
-
-    def _stop(self) -> list[Errand]:
-        """Ask the reloads to end, and keep nothing of theirs."""
-        errands = self.reloads.close()
-        with self.flights.lock:
-            for errand in errands:
-                self.flights.fence(errand.key)
-        return errands
 
     def invalidate_tag(self, tag: str, stale_since: float | None) -> None:
         """Raise a barrier before all that has *tag*; the holder locks."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
+from threading import get_ident
 from typing import Any, TypeAlias
 
 from .. import _async
@@ -22,19 +23,20 @@ Spawn: TypeAlias = Callable[[Callable[[], Any], Context, Ended], Task]
 class Errand:
     """One reload."""
 
-    __slots__ = ("_heard", "key", "over", "task")
+    __slots__ = ("_heard", "fence", "over", "task")
 
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
-        self.task: Task | None = None
-        """Where it runs; None: it is about to begin."""
+    def __init__(self, fence: Callable[[], object]) -> None:
+        self.task = Task(None, get_ident(), lambda: None)
+        """Where it runs: first in the thread of whoever begins it."""
+        self.fence = fence
+        """Lets nothing of it be kept."""
         self.over = False
         self._heard: list[Callable[[], object]] = []
 
     @property
     def is_lost(self) -> bool:
         """Whether the event loop it lived in was closed under it."""
-        return self.task is not None and _async.vanished(self.task.home)
+        return _async.vanished(self.task.home)
 
     def when_over(self, tell: Callable[[], object]) -> None:
         """Call *tell* once it has ended, or at once."""
@@ -47,6 +49,11 @@ class Errand:
         self.over = True
         for tell in self._heard:
             tell()
+
+    def stop(self) -> None:
+        """Keep nothing of it, and ask it to end."""
+        self.fence()
+        self.task.cancel()
 
 
 class Reloads:
@@ -66,11 +73,12 @@ class Reloads:
         """How many have failed."""
         self.renew()
         renew_in_child(self)
+        lifecycle.employers.add(self)
 
     def renew(self) -> None:
         """In a forked child none runs."""
         self._lock = threading.RLock()
-        self._errands: dict[Hashable, Errand] = {}
+        self._errands: dict[Errand, None] = {}
 
     @property
     def running(self) -> int:
@@ -78,60 +86,69 @@ class Reloads:
         return len(self.errands())
 
     def errands(self) -> list[Errand]:
-        """Those that run now."""
+        """Those that run now; those that were lost are given up."""
         with self._lock:
-            for errand in [*self._errands.values()]:
-                if errand.is_lost:
-                    self._forget(errand)
-            return [*self._errands.values()]
+            errands = [*self._errands]
+        for errand in errands:
+            if errand.is_lost:
+                self._forget(errand)
+                with suppress(RuntimeError):  # it does not want to end
+                    errand.task.abandon()
+        return [errand for errand in errands if not errand.is_lost]
 
     def begin(
         self,
-        key: Hashable,
         board: Callable[[], bool],
         work: Callable[[], Any],
         spawn: Spawn,
         ended: Ended,
+        fence: Callable[[], object],
     ) -> bool:
-        """Do *work* for *key* in the background, if there is room, and *board* agrees; True: it begins.
+        """Do *work* in the background, if there is room, and *board* agrees; True: it begins.
 
-        Once boarded, it is told that it *ended*, whatever happens.
+        In any case it is told that it has *ended*; *fence* lets nothing of it be kept.
         """
-        errand = Errand(key)
+        errand, begun = Errand(fence), False
         try:
-            if self._reserve(errand):
-                self._start(errand, board, work, spawn, ended)
-            if errand.task is None:
+            begun = self._reserve(errand) and self._start(errand, board, work, spawn, ended)
+            if not begun:
                 self._end(errand, ended, None)
         except BaseException:  # interrupted: nothing of it remains
-            if errand.task is None:
+            if not begun:
                 self._end(errand, ended, None)
             raise
-        return errand.task is not None
-
-    def _start(
-        self, errand: Errand, board: Callable[[], bool], work: Callable[[], Any], spawn: Spawn, ended: Ended
-    ) -> None:
-        """Let it board and go; if it cannot, it has no task."""
-        context = _aside()
-        with suppress(Crowded):
-            if context.run(board):
-                errand.task = spawn(work, context, lambda error: self._end(errand, ended, error))
-
-    def _reserve(self, errand: Errand) -> bool:
-        with self._lock:
-            if len(self.errands()) >= self.limit or self.closed or lifecycle.closed:
-                return False
-            return self._errands.setdefault(errand.key, errand) is errand
+        return begun
 
     def close(self) -> list[Errand]:
         """Begin none any more, and ask those that run to end."""
         self.closed = True
         errands = self.errands()
         for errand in errands:
-            if errand.task is not None:
-                errand.task.cancel()
+            errand.stop()
         return errands
+
+    def _reserve(self, errand: Errand) -> bool:
+        """Whether there is room for it; then it has that."""
+        if len(self._errands) >= self.limit:
+            self.errands()
+        with self._lock:
+            if len(self._errands) >= self.limit or self.closed or lifecycle.closed:
+                return False
+            self._errands[errand] = None
+            return True
+
+    def _start(
+        self, errand: Errand, board: Callable[[], bool], work: Callable[[], Any], spawn: Spawn, ended: Ended
+    ) -> bool:
+        """Let it board and go; False: it cannot."""
+        context = _aside()
+        with suppress(Crowded):
+            if context.run(board):
+                errand.task = spawn(work, context, lambda error: self._end(errand, ended, error))
+                if self.closed:  # since we looked
+                    errand.stop()
+                return True
+        return False
 
     def _end(self, errand: Errand, ended: Ended, error: BaseException | None) -> None:
         try:
@@ -142,8 +159,7 @@ class Reloads:
 
     def _forget(self, errand: Errand) -> None:
         with self._lock:
-            if self._errands.get(errand.key) is errand:
-                del self._errands[errand.key]
+            self._errands.pop(errand, None)
 
 
 def _aside() -> Context:

@@ -115,11 +115,6 @@ class ResultCache:
         rows = [*self.shelf.rows.values()]
         return [row[0] for row in rows if self.is_fresh(row, now) and type(row[0]) is not Failure]
 
-    def fence(self, key: Hashable) -> None:
-        """Keep nothing of what is being computed for *key* now."""
-        with self.flights.lock:
-            self.flights.fence(key)
-
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
         with self.flights.lock:

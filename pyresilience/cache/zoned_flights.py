@@ -16,7 +16,7 @@ from .flight import Flight
 from .flights import Flights, Home, Limit, Signal
 from .keeper import Failure, Keeper
 from .shelf import Row, Shelf
-from .terms import AHEAD, FRESH, GONE, Terms
+from .terms import AHEAD, FRESH, GONE, SPARE, STALE, Entry, Terms, Zone
 
 
 class ZonedFlights(Flights):
@@ -49,9 +49,10 @@ class ZonedFlights(Flights):
 
     def reserve(self, key: Hashable, flight: Flight, home: Home, signal: Signal) -> bool:
         """Let *flight* lead *key* before it runs; False: another does, or there is no need any more."""
-        flight.boarded = self.board(key, flight, home, signal, None) is None
-        if flight.boarded:
+        leads = self.board(key, flight, home, signal, None) is None
+        if leads:
             self.shelf.misses -= 1  # it is no call
+        flight.boarded = leads and (flight.old is None or self._now() >= flight.old[3].retry_at)
         return flight.boarded
 
     def take_over(self, key: Hashable, flight: Flight, landed: Row) -> bool:
@@ -67,6 +68,10 @@ class ZonedFlights(Flights):
         """Whether *row* is a result that can stand in for a better one."""
         return row is not None and type(row[0]) is not Failure and self._terms.zone(row[3], now) is not GONE
 
+    def _is_cooling(self, entry: Entry, zone: Zone) -> bool:
+        """Whether an old result is to be handed out, as a reload has failed just now."""
+        return self._now() < entry.retry_at and (zone is STALE or (zone is SPARE and entry.excused))
+
     def _shared(self, row: Row | None, value: Any) -> Outcome | None:
         """What the followers of a flight get: nothing that its own caller may change meanwhile."""
         return Value(row[0]) if row is not None else self._keeper.apart(value)
@@ -78,6 +83,9 @@ class ZonedFlights(Flights):
             flight.old, flight.reason = row, "refreshed"
             return False
         if zone in (FRESH, AHEAD):
+            return True
+        if flight.counted and self._is_cooling(row[3], zone):  # another has just tried in vain
+            flight.source = "stale"
             return True
         if zone is GONE:
             self._drop(key, flight, row, row[3].reason)
@@ -94,20 +102,38 @@ class ZonedFlights(Flights):
         if patience != inf:
             flight.patience = now + patience
 
+    def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: Limit) -> bool:
+        """Wait for the flight of *key*; False: there is none any more, or it is of no use to us."""
+        if self._terms.barriers.outdate(leader.tags, leader.mark):
+            with self.lock:
+                if self._flying.get(key, leader) is leader:
+                    self._flying[key] = flight
+                    return False
+        return super()._line_up(key, flight, leader, signal, limit)
+
     def _give_up(self, key: Hashable, flight: Flight, leader: Flight) -> None:
         """*flight* has waited long enough for its *leader*; the holder locks."""
-        now = self._now()
-        flight.gave_up = not flight.soft
         row = self.shelf.rows.get(key)
-        if row is not None and (flight.soft or self._then == "stale") and self.spare(row, now):
+        flight.gave_up = not flight.soft
+        if row is not None and (flight.soft or self._then == "stale") and self.spare(row, self._now()):
             flight.source, flight.outcome = "stale", Value(row[0])
-        elif flight.gave_up and self._then == "raise":
+        elif flight.soft:
+            self._wait_on(key, flight)
+        elif self._then == "raise":
             message = f"{flight.name}: another call that computes the same took longer than {self._wait:g} s"
             flight.outcome = Error(ResilienceTimeoutError(message, name=flight.name, seconds=self._wait))
         else:
             flight.leader, flight.reason = None, "wait_timeout"
-            if self._flying.get(key) is leader:
+            if self._flying.get(key, leader) is leader:
                 self._flying[key] = flight
+
+    def _wait_on(self, key: Hashable, flight: Flight) -> None:
+        """What *flight* could have had instead is gone: it waits as all others do, for whoever computes now."""
+        flight.soft, flight.leader = False, None
+        flight.patience = None if self._wait == inf else flight.began + self._wait
+        leader = self._flying.setdefault(key, flight)
+        if leader is not flight:
+            flight.follow(leader, flight.signal)
 
     def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Keep an error that is a result; remember why there is none otherwise; the holder locks."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 from .._forks import renew_in_child
 from .._typing import Duration
 from ..clock import Clock
+from .contents import Contents
 from .counts import (
-    BY_SIZE,
     COALESCED,
-    EXPIRED,
+    FAILED_RELOADS,
     HIT_LATENCY,
     HIT_TIME,
     HITS,
-    INVALIDATED,
     LATENCY,
     LOAD_LATENCY,
     LOAD_TIME,
@@ -23,6 +22,7 @@ from .counts import (
     REJECTIONS,
     RUNS,
     SERIES,
+    SERVED,
     STALE,
     TIMEOUTS,
     WIDTH,
@@ -36,7 +36,6 @@ from .recording import Recording, begin, checked_latency, recording_of
 from .sampling import checked_rate, gaps
 from .snapshot import MetricSnapshot
 from .tally import Tally
-from .windows import Totals
 
 STRIDE = 200e-6
 """Seconds within which hits share one timing: reading the clock twice for each would cost more than the hit."""
@@ -61,7 +60,7 @@ class CacheMetrics(Recorder):
     """
 
     __slots__ = (
-        "__weakref__", "_holding", "_left", "_tally", "_told", "_told_sizes", "_took",
+        "__weakref__", "_contents", "_tally", "_told", "_took",
         "draw", "hits", "now", "sampling_rate", "skip", "turn",
     )  # fmt: skip
 
@@ -86,9 +85,7 @@ class CacheMetrics(Recorder):
         self._tally = Tally(WIDTH, window_sizes, clock=clock)
         self.now = self._tally.now
         """Reads the clock by which durations are measured."""
-        self._told_sizes: tuple[int, int] = (0, 0)
-        self._holding: Holding | None = None
-        self._left = (0, 0, 0)
+        self._contents = Contents()
         self._forget_hits()
         renew_in_child(self)
 
@@ -118,6 +115,7 @@ class CacheMetrics(Recorder):
         coalesced: bool,
         stale: bool,
         ran: bool,
+        served: bool = False,
         timed_out: bool = False,
         heavy: bool = False,
     ) -> None:
@@ -135,16 +133,23 @@ class CacheMetrics(Recorder):
             totals[time] += took
             totals[COALESCED] += coalesced
             totals[STALE] += stale
+            totals[SERVED] += served
             totals[RUNS] += ran
             totals[TIMEOUTS] += timed_out
             totals[REJECTIONS] += heavy
 
     def notice(self) -> None:
         """Entries may have left: count them now, so that the windows know when."""
-        if self._holding is not None and self._holding.evicted != self._left:
+        if self._contents.has_lost:
             with self._tally.lock:
                 self._tally.advance(self.now())
-                self._count_evictions()
+                self._contents.count(self._tally.totals)
+
+    def record_reload_failure(self) -> None:
+        """A reload in the background brought nothing better. It is no call: it is counted at any sampling rate."""
+        with self._tally.lock:
+            self._catch_up(self.now())
+            self._tally.totals[FAILED_RELOADS] += 1
 
     def _settle(self, besides: int = 0) -> None:
         """Count the hits since the last one timed, *besides* so many."""
@@ -177,9 +182,7 @@ class CacheMetrics(Recorder):
         Raises:
             ValueError: One of them is negative.
         """
-        if not (entry_count >= 0 and total_size_bytes >= 0):
-            raise ValueError(f"entries and bytes must be >= 0, got {entry_count!r} and {total_size_bytes!r}")
-        self._told_sizes = (entry_count, total_size_bytes)
+        self._contents.tell(entry_count, total_size_bytes)
 
     def begin_call(self) -> Recording:
         """A call that is recorded by hand begins: as a whole, or not at all."""
@@ -233,9 +236,10 @@ class CacheMetrics(Recorder):
             TypeError: *window* is no duration.
             ValueError: *window* is not above 0, or longer than the longest of the `window_sizes`.
         """
+        gauges = self._contents.gauges()
         with self._tally.lock:
             self._catch_up(self._tally.now())
-            return self._snapshot(self._tally.within(window))
+            return to_snapshot(self._tally.within(window), sampling_rate=self.sampling_rate, **gauges)
 
     def history(self, window: float) -> dict[str, list[int]]:
         """Hits, misses and the like in each sixteenth of the last *window* seconds, the oldest first.
@@ -252,7 +256,7 @@ class CacheMetrics(Recorder):
         with self._tally.lock:
             self._tally.clear()
             self._forget_hits()
-            self._left = self._holding.evicted if self._holding else (0, 0, 0)
+            self._contents.forget()
 
     def restore(self, snapshot: MetricSnapshot) -> None:
         """Add what an earlier process counted; the windows do not see it, and entries and bytes stay what they are."""
@@ -261,32 +265,22 @@ class CacheMetrics(Recorder):
     def renew(self) -> None:
         """A forked child counts its own calls, from nothing."""
         self._forget_hits()
-        self._left = self._holding.evicted if self._holding else (0, 0, 0)
+        self._contents.forget()
 
-    def watch(self, holding: Holding) -> None:
-        """Take entries, bytes and evictions from there."""
-        self._holding = holding
-        self._left = holding.evicted
+    def watch(
+        self, holding: Holding, *, max_weight: float | None = None, reloading: Callable[[], int] | None = None
+    ) -> None:
+        """Take entries, bytes and evictions from there.
+
+        Args:
+            holding: What the cache holds.
+            max_weight: What that may weigh; None: anything.
+            reloading: Tells how many entries are being reloaded in the background; None: none ever is.
+        """
+        self._contents.watch(holding, max_weight, reloading)
 
     def _catch_up(self, now: float) -> None:
         """Count what nobody has told: hits that were not timed, and entries that left. It was before *now*."""
         self._settle()
-        self._count_evictions()
+        self._contents.count(self._tally.totals)
         self._tally.advance(now)
-
-    def _count_evictions(self) -> None:
-        if self._holding is not None and (gone := self._holding.evicted) != self._left:
-            before, self._left = self._left, gone
-            for place, now, then in zip((BY_SIZE, EXPIRED, INVALIDATED), gone, before, strict=True):
-                self._tally.totals[place] += now - then
-
-    def _snapshot(self, totals: Totals) -> MetricSnapshot:
-        holding = self._holding
-        entries, size = self._told_sizes if holding is None else (holding.entries, holding.size_bytes)
-        return to_snapshot(
-            totals,
-            entry_count=entries,
-            total_size_bytes=size,
-            max_entries=None if holding is None else holding.max_entries,
-            sampling_rate=self.sampling_rate,
-        )

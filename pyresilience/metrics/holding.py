@@ -19,8 +19,8 @@ class Holding(Protocol):
         ...
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes they take."""
+    def size_bytes(self) -> float:
+        """Bytes they take, or what they weigh."""
         ...
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .counts import HITS, MISSES, REJECTIONS, RUNS, STALE, TIMEOUTS
+from .counts import HITS, MISSES, REJECTIONS, RUNS, SERVED, STALE, TIMEOUTS
 
 
 class Recorder:
@@ -21,6 +21,10 @@ class Recorder:
     def record_stale_hit(self) -> None:
         """The call found an entry whose time was over."""
         self.record(STALE)
+
+    def record_stale_served(self) -> None:
+        """The call was answered with that entry all the same."""
+        self.record(SERVED)
 
     def record_recalculation(self) -> None:
         """The call ran the function."""

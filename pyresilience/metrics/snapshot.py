@@ -41,13 +41,17 @@ class MetricSnapshot:
         avg_latency_ms: The average duration of a call, in milliseconds; 0 if none was timed.
         stale_hits: Misses that found an entry whose time was over.
         recalculations: Runs of the function.
-        wait_timeouts: Calls that waited as long as they may for another caller, and then computed.
+        wait_timeouts: Calls that waited for another caller as long as they may.
         entry_count: Entries in the cache now, whatever the window.
-        total_size_bytes: What they take now, in bytes: an estimate.
+        total_size_bytes: What they take now: an estimate in bytes, or what a weigher says.
         size_limit_rejections: Results that were too large to be kept.
         coalesced: The hits among `hits` that waited for another caller to compute.
         evictions: Entries that left, by cause.
         max_entries: Entries that the cache may hold; None: unknown.
+        max_weight: What they may weigh together, in the unit of `total_size_bytes`; None: anything, or unknown.
+        stale_served: The misses among `stale_hits` that were answered with the old entry.
+        reloading: Entries that are being reloaded in the background now, whatever the window.
+        reload_failures: Reloads in the background that brought nothing better.
         sampling_rate: The share of the calls that was recorded.
         hit_latency: How long hits took.
         load_latency: How long misses took, the run of the function included.
@@ -70,6 +74,10 @@ class MetricSnapshot:
     sampling_rate: float = 1.0
     hit_latency: Latencies = NOTHING
     load_latency: Latencies = NOTHING
+    max_weight: float | None = None
+    stale_served: int = 0
+    reloading: int = 0
+    reload_failures: int = 0
 
     @property
     def hit_ratio(self) -> float:
@@ -127,6 +135,11 @@ class MetricSnapshot:
         return self._estimate(self.stale_hits)
 
     @property
+    def estimated_stale_served(self) -> float:
+        """Calls answered with an old entry, of all calls, estimated from the sampled ones."""
+        return self._estimate(self.stale_served)
+
+    @property
     def estimated_recalculations(self) -> float:
         """Runs of the function in all calls, estimated from the sampled ones."""
         return self._estimate(self.recalculations)
@@ -155,6 +168,7 @@ class MetricSnapshot:
         Where the sampling rates differ, `sampling_rate` is the share of all their calls that was recorded.
         """
         limits = [each.max_entries for each in snapshots if each.max_entries is not None]
+        weights = [each.max_weight for each in snapshots if each.max_weight is not None]
         return snapshot(
             hits=sum(each.hits for each in snapshots),
             misses=sum(each.misses for each in snapshots),
@@ -167,6 +181,10 @@ class MetricSnapshot:
             coalesced=sum(each.coalesced for each in snapshots),
             evictions=sum((each.evictions for each in snapshots), _NONE),
             max_entries=sum(limits) if limits else None,
+            max_weight=sum(weights) if weights else None,
+            stale_served=sum(each.stale_served for each in snapshots),
+            reloading=sum(each.reloading for each in snapshots),
+            reload_failures=sum(each.reload_failures for each in snapshots),
             sampling_rate=_joint_rate(snapshots),
             hit_latency=sum((each.hit_latency for each in snapshots), NOTHING),
             load_latency=sum((each.load_latency for each in snapshots), NOTHING),

@@ -15,7 +15,9 @@ from .windows import SLICES
 LARGEST = 2**53
 """Beyond it, floats cannot count."""
 
-_WHOLE = [each.name for each in fields(MetricSnapshot) if each.type == "int"]
+_LATER = ("stale_served", "reloading", "reload_failures")
+"""Counts that files of earlier versions do not have."""
+_WHOLE = [each.name for each in fields(MetricSnapshot) if each.type == "int" and each.name not in _LATER]
 
 
 def from_json(data: Any) -> State:
@@ -44,6 +46,8 @@ def _cache(data: Any) -> MetricSnapshot | None:
         return None
     return MetricSnapshot(
         **{name: _count(data[name]) for name in _WHOLE},
+        **{name: _count(data.get(name, 0)) for name in _LATER},
+        max_weight=None if data.get("max_weight") is None else _number(data["max_weight"]),
         hit_rate=_number(data["hit_rate"]),
         avg_latency_ms=_number(data["avg_latency_ms"]),
         evictions=Evictions(**{name: _count(count) for name, count in data["evictions"].items()}),

@@ -102,31 +102,27 @@ class Model:
     def weight(self):
         return sum(line.value.weight for line in self.lines.values())
 
-    @property
-    def is_full(self):
-        return len(self.lines) > self.size or self.weight > self.capacity
-
     def make_room(self, left, *, exact):
-        """Let those go that *left*: one by one, expired ones before live ones, those the least recently used first.
+        """Let those go that *left*, if that is right: expired ones, and live ones only when there are no others.
 
-        With *exact* as False, live ones in any order.
+        With *exact*, of the live ones those that were not used longest. No more go than must.
         """
         over = [key for key in left if self.is_over(key)]
         live = [key for key in self.lines if key in left and key not in over]
-        order = [*over, *live]
-        if exact and live:
-            assert live == [key for key in self.lines if not self.is_over(key)][: len(live)]
-        if live:
-            assert not [key for key in self.lines if self.is_over(key) and key not in over], "an expired one was there"
-        for key in order[:-1]:
-            self.counts["expired" if key in over else "size"] += 1
+        alive = [key for key in self.lines if not self.is_over(key)]
+        last = live[-1:] if exact and live else live or over
+        assert not left or any(self.is_full_without({*left} - {key}) for key in last), "one too many has left"
+        assert not live or len(alive) + len(over) == len(self.lines), "an expired one was there"
+        assert not exact or live == alive[: len(live)]
+        for key in left:
             del self.lines[key]
-            assert self.is_full or over == order, "one too many has left"
-        for key in order[-1:]:
-            assert self.is_full, "one too many has left"
             self.counts["expired" if key in over else "size"] += 1
-            del self.lines[key]
-        assert not self.is_full, "there is too much"
+        assert not self.is_full_without(()), "there is too much"
+
+    def is_full_without(self, keys):
+        """Whether there is too much, even when *keys* have left."""
+        rest = [line for key, line in self.lines.items() if key not in keys]
+        return len(rest) > self.size or sum(line.value.weight for line in rest) > self.capacity
 
     def invalidate(self, key):
         self.counts["invalidated"] += key in self.lines

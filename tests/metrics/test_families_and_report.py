@@ -228,7 +228,7 @@ def test_history_of_the_report(function, clock):
         assert set(row) == {"step", "end", *SERIES}
         assert all(len(row[name]) == 16 for name in SERIES)
     assert {
-        "hits", "misses", "coalesced", "stale_hits", "wait_timeouts", "success", "failure", "rejected", "fallback",
+        "hits", "misses", "coalesced", "stale_hits", "stale_served", "wait_timeouts", "success", "failure", "rejected", "fallback",
         "retries", "timeouts",
     } == set(SERIES)  # fmt: skip
     assert data["history"]["60"]["misses"] == [0] * 15 + [5]
