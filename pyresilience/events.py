@@ -88,7 +88,7 @@ class CacheMissed(ResilienceEvent):
     """Nothing usable was cached and the function runs; *reason* says why."""
 
     event_type: EventType = _is(EventType.CACHE_MISS)
-    reason: Literal["cold", "expired", "invalidated"] = "cold"
+    reason: Literal["cold", "expired", "invalidated", "refreshed", "bypassed", "wait_timeout"] = "cold"
 
 
 @_fact

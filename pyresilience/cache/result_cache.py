@@ -46,6 +46,7 @@ class ResultCache:
         """What is needed for more than a size and a TTL; None: no more was asked for."""
         self._given = metrics
         self._observers: list[CacheMetrics] = []
+        self._shares: dict[Scope, CacheMetrics] = {}
         self.metrics = self._measured(metrics) if measured else None
         """What it records in; None: nothing."""
         self.now = self.clock.monotonic
@@ -64,21 +65,19 @@ class ResultCache:
         """The value kept under *key*, or *default*."""
         began = self.now()
         row = self.shelf.rows.get(key)
-        stale = row is not None
-        if row is not None and self.is_fresh(row, began):
+        hit = row is not None and self.is_fresh(row, began)
+        if row is not None and hit:
             with suppress(KeyError):
                 self.shelf.touch(key)
             if self.options is not None:
                 self.options.terms.use(row[3], began)
             self.shelf.hits += 1
         else:
-            row = None
             self.shelf.misses += 1
-        if self.metrics is not None:
-            hit = row is not None
-            took = self.now() - began
-            self.metrics.record_call(took, hit=hit, coalesced=False, stale=stale and not hit, ran=False)
-        return default if row is None else self.hand_out(row[0])
+        if (metrics := self._measures(key)) is not None:
+            stale = row is not None and not hit and (self.options is None or row[3].reason == "expired")
+            metrics.record_call(self.now() - began, hit=hit, coalesced=False, stale=stale, ran=False)
+        return self.hand_out(row[0]) if row is not None and hit else default
 
     def put(self, key: Hashable, value: Any, ttl: Duration | None = None, *, tags: Sequence[str] = ()) -> bool:
         """Keep *value* for *ttl* seconds (0: for ever; None: as configured); it wins over what is being computed.
@@ -104,8 +103,8 @@ class ResultCache:
                 self.shelf.put(key, row, now)
             else:
                 self.shelf.ledger.note(key, "not stored", row)
-        if row is TOO_HEAVY and self.metrics is not None:
-            self.metrics.record_size_limit_rejection()
+        if row is TOO_HEAVY and (metrics := self._measures(key)) is not None:
+            metrics.record_size_limit_rejection()
         self._notice()
         return isinstance(row, tuple)
 
@@ -207,7 +206,13 @@ class ResultCache:
         """Where the calls of one function are recorded; *scope*: hers in a cache that several share."""
         if scope is None or self._given is not None or not self.config.enable_metrics:
             return self.metrics
-        return self._measured(None, scope)
+        self._shares[scope] = self._measured(None, scope)
+        return self._shares[scope]
+
+    def _measures(self, key: Hashable) -> CacheMetrics | None:
+        """Where calls of *key* are recorded."""
+        scope = scope_of(key)
+        return self.metrics if scope is None else self._shares.get(scope, self.metrics)
 
     def _measured(self, metrics: CacheMetrics | None, scope: Scope | None = None) -> CacheMetrics:
         """The given metrics, or new ones, told what we hold."""

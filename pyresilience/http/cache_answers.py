@@ -44,11 +44,15 @@ def _figures(snapshot: MetricSnapshot, ttl: float | None) -> dict[str, Any]:
         "hit_ratio": snapshot.hit_ratio if snapshot.total_calls else None,
         "coalesced": snapshot.coalesced,
         "stale_hits": snapshot.stale_hits,
+        "stale_served": snapshot.stale_served,
         "recalculations": snapshot.recalculations,
         "wait_timeouts": snapshot.wait_timeouts,
         "size_limit_rejections": snapshot.size_limit_rejections,
         "evictions": asdict(snapshot.evictions),
         "bytes": snapshot.total_size_bytes,
+        "max_weight": snapshot.max_weight,
+        "reloading": snapshot.reloading,
+        "reload_failures": snapshot.reload_failures,
     }
 
 

@@ -61,9 +61,9 @@ def _runs(read: Callable[[Any], Any]) -> Reading:
     return lambda state: [] if state.runs is None else [((), read(state.runs))]
 
 
-def _max_entries(state: State) -> Iterable[tuple[tuple[str, ...], Any]]:
-    known = state.cache is not None and state.cache.max_entries is not None
-    return [((), state.cache.max_entries)] if state.cache is not None and known else []
+def _limit(read: Callable[[Any], Any]) -> Reading:
+    """Of what is unlimited, or unknown, there is no value."""
+    return lambda state: [((), read(state.cache))] if state.cache is not None and read(state.cache) is not None else []
 
 
 def _durations(state: State) -> Iterable[tuple[tuple[str, ...], Any]]:
@@ -100,6 +100,9 @@ _READINGS: dict[Metric, Reading] = {
         lambda its: its.coalesced
     ),
     Metric("cache.stale_hits", "counter", "Misses that found an expired entry."): _cache(lambda its: its.stale_hits),
+    Metric("cache.stale_served", "counter", "Calls that were answered with an expired entry."): _cache(
+        lambda its: its.stale_served
+    ),
     Metric("cache.recalculations", "counter", "Runs of the function for the cache."): _cache(
         lambda its: its.recalculations
     ),
@@ -109,11 +112,20 @@ _READINGS: dict[Metric, Reading] = {
     Metric("cache.size_limit_rejections", "counter", "Results that were too large to be kept."): _cache(
         lambda its: its.size_limit_rejections
     ),
+    Metric("cache.reload_failures", "counter", "Background reloads that brought nothing better."): _cache(
+        lambda its: its.reload_failures
+    ),
     Metric("cache.evictions", "counter", "Entries that left, by cause.", ("function", "cause")): _evictions,
     Metric("cache.entries", "gauge", "Entries in the cache."): _cache(lambda its: its.entry_count),
-    Metric("cache.max_entries", "gauge", "Entries the cache may hold."): _max_entries,
-    Metric("cache.size", "gauge", "Estimated bytes of the entries.", unit="By"): _cache(
+    Metric("cache.max_entries", "gauge", "Entries the cache may hold."): _limit(lambda its: its.max_entries),
+    Metric("cache.size", "gauge", "Estimated bytes of the entries, or what their weigher says.", unit="By"): _cache(
         lambda its: its.total_size_bytes
+    ),
+    Metric("cache.max_weight", "gauge", "What the entries may weigh, in the unit of their size."): _limit(
+        lambda its: its.max_weight
+    ),
+    Metric("cache.reloading", "gauge", "Entries that are being reloaded in the background."): _cache(
+        lambda its: its.reloading
     ),
     Metric("cache.hit_ratio", "gauge", "Hits per call (0..1) since the start."): _cache(lambda its: its.hit_ratio),
     Metric(

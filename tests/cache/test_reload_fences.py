@@ -223,7 +223,7 @@ async def test_invalidated_while_a_soft_wait_goes_on(colour, clock, events):
     gate = upstream.hold()
 
     async def meddle():
-        await colour.until(lambda: waiting(f) == 5)
+        await colour.until(lambda: waiting(f) == 5 and upstream.runs == 2)
         f.cache.invalidate(1)
         upstream.free()
         clock.advance(2)

@@ -21,7 +21,9 @@ RECORDS = {
     "record_hit": "hits",
     "record_miss": "misses",
     "record_stale_hit": "stale_hits",
+    "record_stale_served": "stale_served",
     "record_recalculation": "recalculations",
+    "record_reload_failure": "reload_failures",
     "record_wait_timeout": "wait_timeouts",
     "record_size_limit_rejection": "size_limit_rejections",
 }

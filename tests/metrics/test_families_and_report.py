@@ -128,6 +128,7 @@ def test_what_is_not_there_is_not_measured():
     found = values([State("f"), State("g", cache=MetricSnapshot())])
     assert {name for name, *labels in found if labels[0] == "f"} == {"pyresilience_listener_errors_total"}
     assert ("pyresilience_cache_max_entries", "g") not in found
+    assert ("pyresilience_cache_max_weight", "g") not in found
     assert ("pyresilience_cache_entries", "g") in found
 
 
@@ -157,8 +158,9 @@ def test_a_metric_is_a_value():
 # The report.
 
 CACHE = {
-    "calls": 5, "hits": 1, "fresh_hits": 1, "coalesced": 0, "stale_hits": 0, "misses": 4, "recalculations": 4,
-    "wait_timeouts": 0, "size_limit_rejections": 0, "hit_ratio": 0.2, "entries": 3, "max_entries": 3, "ttl": 300.0,
+    "calls": 5, "hits": 1, "fresh_hits": 1, "coalesced": 0, "stale_hits": 0, "stale_served": 0, "misses": 4,
+    "recalculations": 4, "wait_timeouts": 0, "size_limit_rejections": 0, "hit_ratio": 0.2, "entries": 3,
+    "max_entries": 3, "max_weight": None, "reloading": 0, "reload_failures": 0, "ttl": 300.0,
     "evictions": {"size": 1, "expired": 0, "invalidated": 0}, "sampling_rate": 1.0,
 }  # fmt: skip
 RUNS = {"success": 4, "failure": 0, "rejected": 0, "fallback": 0, "retries": 0, "timeouts": 0, "fallbacks": 0}
@@ -228,8 +230,8 @@ def test_history_of_the_report(function, clock):
         assert set(row) == {"step", "end", *SERIES}
         assert all(len(row[name]) == 16 for name in SERIES)
     assert {
-        "hits", "misses", "coalesced", "stale_hits", "stale_served", "wait_timeouts", "success", "failure", "rejected", "fallback",
-        "retries", "timeouts",
+        "hits", "misses", "coalesced", "stale_hits", "stale_served", "wait_timeouts", "success", "failure", "rejected",
+        "fallback", "retries", "timeouts",
     } == set(SERIES)  # fmt: skip
     assert data["history"]["60"]["misses"] == [0] * 15 + [5]
     clock.advance(3.75 * 4)

@@ -30,6 +30,10 @@ snapshots = st.builds(
     entry_count=numbers,
     total_size_bytes=numbers,
     size_limit_rejections=numbers,
+    stale_served=numbers,
+    reloading=numbers,
+    reload_failures=numbers,
+    max_weight=st.none() | st.integers(0, 10**6).map(float),
     coalesced=numbers,
     evictions=st.builds(Evictions, numbers, numbers, numbers),
     max_entries=st.none() | numbers,
@@ -39,7 +43,7 @@ snapshots = st.builds(
 )
 SUMMED = (
     "hits", "misses", "total_calls", "stale_hits", "recalculations", "wait_timeouts", "entry_count",
-    "total_size_bytes", "size_limit_rejections", "coalesced",
+    "total_size_bytes", "size_limit_rejections", "coalesced", "stale_served", "reloading", "reload_failures",
 )  # fmt: skip
 merge = MetricSnapshot.merge
 
@@ -57,6 +61,8 @@ def test_sums_and_rates_of_sums(several):
     merged = merge(*several)
     for name in SUMMED:
         assert getattr(merged, name) == sum(getattr(each, name) for each in several), name
+    weights = [each.max_weight for each in several if each.max_weight is not None]
+    assert merged.max_weight == (sum(weights) if weights else None)
     limits = [each.max_entries for each in several if each.max_entries is not None]
     assert merged.max_entries == (sum(limits) if limits else None)
     calls = merged.hits + merged.misses

@@ -145,7 +145,7 @@ async def test_served_stale(colour, decorate, clock, events, upstream, idle):
     release()
     await idle(f)
     assert await colour.go(f, 1) == [1, 2]
-    assert met(f) == besides(hits=1, misses=3, stale_hits=3, recalculations=1)
+    assert met(f) == besides(hits=1, misses=3, stale_hits=3, stale_served=3, recalculations=1)
     assert f.metrics.get_stats().load_latency.count == 4
     agrees(f, events, ended=5)
 
@@ -163,7 +163,7 @@ async def test_served_stale_while_the_reload_fails(colour, decorate, clock, even
     await colour.go(f, 1)
     await idle(f)
     assert upstream.runs == 3
-    assert met(f) == besides(misses=3, stale_hits=3, recalculations=2)
+    assert met(f) == besides(misses=3, stale_hits=3, stale_served=3, recalculations=2)
     assert f.cache.info().reload_failures == 2
     agrees(f, events, ended=4)
 
@@ -180,7 +180,7 @@ async def test_no_room_for_another_reload(colour, decorate, clock, events, upstr
     await colour.until(lambda: upstream.runs == 3)
     release()
     await idle(f)
-    assert met(f) == {"misses": 4, "stale_hits": 2, "recalculations": 3}
+    assert met(f) == {"misses": 4, "stale_hits": 2, "stale_served": 2, "recalculations": 3}
     agrees(f, events, ended=4)
 
 
@@ -191,11 +191,11 @@ async def test_a_spare_for_a_failing_upstream(colour, decorate, clock, events, u
     clock.advance(10)
     upstream.fails = True
     assert [await colour.go(f, 1) for _ in range(2)] == [[1, 1]] * 2
-    assert met(f) == besides(misses=2, stale_hits=2, recalculations=1)
+    assert met(f) == besides(misses=2, stale_hits=2, stale_served=2, recalculations=1)
     clock.advance(2)
     upstream.fails = False
     assert await colour.go(f, 1) == [1, 3]
-    assert met(f) == besides(misses=3, stale_hits=3, recalculations=2)
+    assert met(f) == besides(misses=3, stale_hits=3, stale_served=2, recalculations=2)
     assert gone(f) == (0, 0, 0)
     agrees(f, events, ended=4)
 
@@ -208,7 +208,7 @@ async def test_an_open_circuit_and_a_spare(colour, decorate, clock, events, upst
     f.circuit_breaker.force_open()
     assert await colour.go(f, 1) == [1, 1]
     assert upstream.runs == 1
-    assert met(f) == besides(misses=1, stale_hits=1)
+    assert met(f) == besides(misses=1, stale_hits=1, stale_served=1)
     agrees(f, events, ended=2)
 
 
@@ -219,7 +219,7 @@ async def test_a_spare_instead_of_a_stand_in(colour, decorate, clock, events, up
     clock.advance(10)
     upstream.fails = True
     assert await colour.go(f, 1) == [1, 1]
-    assert met(f) == besides(misses=1, stale_hits=1, recalculations=1)
+    assert met(f) == besides(misses=1, stale_hits=1, stale_served=1, recalculations=1)
     agrees(f, events, ended=2)
 
 
@@ -256,6 +256,54 @@ async def test_an_idle_entry(colour, decorate, clock, events):
     agrees(f, events, ended=4)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_what_runs_in_the_background(colour, clock, upstream, idle, shared):
+    """Reloads that run, and how many brought nothing, are counted for their own function, at any sampling rate."""
+    config = CacheConfig(ttl=10, stale_while_revalidate=90, enable_metrics=True, metrics_sampling_rate=0.0)
+    cache = ResultCache(config, clock=clock) if shared else config
+
+    async def body(x):
+        return await upstream(x)
+
+    async def another(x):
+        return await upstream(x)
+
+    f, g = (colour.decorate(each, cache=cache, clock=clock) for each in (body, another))
+    for each in (f, g):
+        await colour.go(each, 1)
+    clock.advance(10)
+    release = upstream.block()
+    upstream.fails = True
+    await colour.go(f, 1)
+    await colour.until(lambda: upstream.runs == 3)
+    assert [each.metrics.get_stats().reloading for each in (f, g)] == [1, 0]
+    release()
+    await idle(f)
+    told = [each.metrics.get_stats("1m") for each in (f, g)]
+    assert [(stats.reloading, stats.reload_failures) for stats in told] == [(0, 1), (0, 0)]
+    clock.advance(70)
+    assert f.metrics.get_stats("1m").reload_failures == 0
+    assert f.metrics.get_stats().reload_failures == f.cache.info().reload_failures == 1
+
+
+async def test_closing_fails_no_reload(colour, decorate, clock, upstream, idle):
+    """A reload that `close` or `aclose` ends has not failed."""
+    f = decorate(stale_while_revalidate=20)
+    await colour.go(f, 1)
+    clock.advance(10)
+    release = upstream.block()
+    await colour.go(f, 1)
+    await colour.until(lambda: upstream.runs == 2)
+    if colour.is_sync:
+        assert not f.cache.close(0)
+        release()
+    else:
+        assert await f.cache.aclose()
+    await idle(f)
+    stats = f.metrics.get_stats()
+    assert (stats.reloading, stats.reload_failures) == (0, 0)
+
+
 # A caller that waits only so long.
 
 
@@ -283,7 +331,7 @@ async def test_a_soft_timeout(colour, decorate, clock, events, upstream, idle):
     release()
     await idle(f)
     assert await colour.go(f, 1) == [1, 2]
-    assert met(f) == besides(hits=1, misses=1, stale_hits=1, recalculations=1)
+    assert met(f) == besides(hits=1, misses=1, stale_hits=1, stale_served=1, recalculations=1)
     agrees(f, events, ended=3)
 
 
@@ -306,7 +354,7 @@ async def test_a_soft_timeout_and_a_failure(colour, decorate, clock, events, ups
     upstream.fails = True
     assert await colour.go(f, 1) == [1, 1]
     await idle(f)
-    assert met(f) == besides(misses=1, stale_hits=1, recalculations=1)
+    assert met(f) == besides(misses=1, stale_hits=1, stale_served=1, recalculations=1)
     agrees(f, events, ended=2)
 
 
@@ -357,7 +405,7 @@ async def test_waited_then_took_the_old_value(colour, decorate, clock, events, u
         go()
 
     assert sorted(await lead_and_wait(colour, f, clock, release, count=2)) == [[1, 1], [1, 1], [1, 2]]
-    assert met(f) == besides(misses=3, stale_hits=3, recalculations=1, wait_timeouts=2)
+    assert met(f) == besides(misses=3, stale_hits=3, stale_served=2, recalculations=1, wait_timeouts=2)
     agrees(f, events, ended=4)
 
 
@@ -417,7 +465,7 @@ async def test_the_limit_of_the_function_wins(colour, decorate, clock, events, u
     assert await colour.go(f, 1) == [1, 1]
     release()
     await idle(f)
-    assert met(f) == besides(misses=2, stale_hits=2, recalculations=1)
+    assert met(f) == besides(misses=2, stale_hits=2, stale_served=2, recalculations=1)
     agrees(f, events, ended=3)
 
 
@@ -475,7 +523,7 @@ async def test_a_reload_over_the_limit(colour, decorate, clock, events, upstream
     clock.advance(10)
     assert await colour.go(f, 1) == ["grows", 3]
     await idle(f)
-    assert met(f) == besides(misses=1, stale_hits=1, recalculations=1, size_limit_rejections=1)
+    assert met(f) == besides(misses=1, stale_hits=1, stale_served=1, recalculations=1, size_limit_rejections=1)
     agrees(f, events, ended=2)
 
 
@@ -493,8 +541,19 @@ async def test_room_by_weight(colour, decorate):
     for x in (1, 2, 3):
         await colour.go(f, x)
     stats = f.metrics.get_stats()
-    assert (stats.entry_count, stats.total_size_bytes) == (2, 8)
+    assert (stats.entry_count, stats.total_size_bytes, stats.max_weight) == (2, 8, 10.0)
     assert gone(f) == (1, 0, 0)
+
+
+async def test_weights_that_are_no_whole_numbers(colour, decorate):
+    """However odd the weights are, what is told is whole and never below 0, and nothing remains of an empty cache."""
+    f = decorate(weigher=lambda value: 0.1 * value[0])
+    for x in range(9):
+        await colour.go(f, x)
+    assert f.metrics.get_stats().total_size_bytes == 4
+    f.cache.clear()
+    assert f.metrics.get_stats().total_size_bytes == 0
+    assert type(f.metrics.get_stats().total_size_bytes) is int
 
 
 # What is kept, and what is not.
@@ -558,7 +617,7 @@ async def test_a_softly_invalidated_tag(colour, decorate, events, idle):
     assert await colour.go(f, 1) == [1, 1]
     await idle(f)
     assert await colour.go(f, 1) == [1, 2]
-    assert met(f) == besides(hits=1, misses=1, stale_hits=1, recalculations=1)
+    assert met(f) == besides(hits=1, misses=1, stale_hits=1, stale_served=1, recalculations=1)
     assert gone(f) == (0, 0, 0)
     agrees(f, events, ended=3)
 
@@ -608,10 +667,10 @@ async def test_one_draw_for_each_call(colour, decorate, clock, upstream, idle):
     f = decorate(**OPTIONS, metrics_sampling_rate=0.5)
     choose(f.metrics, [False, True, False])
     await traffic(colour, f, clock, idle)
-    assert met(f) == {"misses": 1, "stale_hits": 1, "recalculations": 1}
+    assert met(f) == {"misses": 1, "stale_hits": 1, "stale_served": 1, "recalculations": 1}
     choose(f.metrics, [True])
     await colour.go(f, 2)
-    assert met(f) == {"misses": 2, "stale_hits": 1, "recalculations": 2, "size_limit_rejections": 1}
+    assert met(f) == {"misses": 2, "stale_hits": 1, "stale_served": 1, "recalculations": 2, "size_limit_rejections": 1}
     assert upstream.runs == 4
 
 
@@ -644,7 +703,7 @@ async def test_windows(colour, decorate, clock, idle):
     f = decorate(**OPTIONS)
     await traffic(colour, f, clock, idle)
     f.cache.invalidate(1)
-    whole = besides(misses=2, stale_hits=1, recalculations=2, size_limit_rejections=1)
+    whole = besides(misses=2, stale_hits=1, stale_served=1, recalculations=2, size_limit_rejections=1)
     assert met(f, 60) == met(f) == whole
     assert f.metrics.history(60)["stale_hits"][-1] == 1
     clock.advance(60)
@@ -668,7 +727,7 @@ async def test_a_shared_cache(colour, clock, upstream, idle):
     f, g = (colour.decorate(each, cache=cache, clock=clock) for each in (body, another))
     await traffic(colour, f, clock, idle)
     await colour.go(g, 1)
-    assert met(f) == besides(misses=2, stale_hits=1, recalculations=2, size_limit_rejections=1)
+    assert met(f) == besides(misses=2, stale_hits=1, stale_served=1, recalculations=2, size_limit_rejections=1)
     assert met(g) == COLD
     assert not g.cache.put([2], 7)
     assert met(g) == besides(size_limit_rejections=1)
@@ -685,7 +744,7 @@ async def test_metrics_given_to_a_cache(colour, clock, idle):
     assert f.metrics is cache.metrics
     assert not cache.put("key", [2])
     assert cache.get("key") is None
-    assert met(f) == besides(misses=3, stale_hits=1, recalculations=2, size_limit_rejections=2)
+    assert met(f) == besides(misses=3, stale_hits=1, stale_served=1, recalculations=2, size_limit_rejections=2)
 
 
 def test_a_revoked_entry_is_not_stale_to_get(clock):
