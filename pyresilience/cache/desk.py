@@ -130,7 +130,7 @@ class Desk:
                 partial(load, key, args, kwargs, 0.0, lambda: flight),
                 spawn,
                 partial(self._ended, key, flight),
-                partial(self._flights.fence, key),
+                partial(self._flights.take_off, key, flight),
             )
 
         def look(

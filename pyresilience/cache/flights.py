@@ -130,7 +130,7 @@ class Flights:
         with self.lock:
             fresh = self._is_good(key, flight, row)
             if fresh:
-                self._take_off(key, flight)
+                self.take_off(key, flight)
         if fresh and flight.followers:
             self._deliver(flight, Value(row[0]))
         return fresh
@@ -210,7 +210,7 @@ class Flights:
                     self.shelf.put(key, row, now)
                 else:
                     self._explain(key, flight, once)
-                try:  # `_take_off`, without the call
+                try:  # `take_off`, without the call
                     if flying[key] is flight:
                         del flying[key]
                 except KeyError:
@@ -229,7 +229,7 @@ class Flights:
             with self.lock:
                 if self._flying.get(key) is flight:
                     self._keep_error(key, flight, error)
-                self._take_off(key, flight)
+                self.take_off(key, flight)
             if flight.followers:
                 self._deliver(flight, Error(error))
 
@@ -273,7 +273,7 @@ class Flights:
         for each in told:
             each.wake()
 
-    def _take_off(self, key: Hashable, flight: Flight) -> None:
+    def take_off(self, key: Hashable, flight: Flight) -> None:
         """Forget *flight*, unless another has taken its place; nothing comes between looking and forgetting."""
         flying = self._flying
         try:

@@ -23,7 +23,6 @@ RECORDS = {
     "record_stale_hit": "stale_hits",
     "record_stale_served": "stale_served",
     "record_recalculation": "recalculations",
-    "record_reload_failure": "reload_failures",
     "record_wait_timeout": "wait_timeouts",
     "record_size_limit_rejection": "size_limit_rejections",
 }
@@ -218,6 +217,13 @@ def test_rate_0_records_nothing(clock):
     stats = metrics.get_stats()
     assert stats == MetricSnapshot(sampling_rate=0.0)
     assert stats.estimated_hits == stats.estimated_total_calls == 0.0
+
+
+def test_what_is_no_call_is_not_sampled(clock):
+    """Background reloads that failed are counted at any rate, as evictions are."""
+    metrics = CacheMetrics(0.0, clock=clock)
+    metrics.record_reload_failure()
+    assert metrics.get_stats() == metrics.get_stats(60) == MetricSnapshot(sampling_rate=0.0, reload_failures=1)
 
 
 CALLS = {
