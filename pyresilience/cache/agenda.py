@@ -33,6 +33,7 @@ class Agenda:
         "_deadline_of",
         "_entries",
         "_keys",
+        "_longer",
         "_most",
         "_number",
         "_others",
@@ -59,6 +60,8 @@ class Agenda:
         self._untils: deque[float] = deque()
         self._keys: deque[Hashable] = deque()
         self._others: list[tuple[float, int, Hashable]] = []
+        self._longer: dict[Hashable, float] = {}
+        """Of which it was known already that they live longer, and how long."""
         self._number = count().__next__
         self._most = SLACK
 
@@ -82,11 +85,13 @@ class Agenda:
         while self._next() <= now:
             key = self._strike()
             deadline = self._deadline_of(key)
-            if deadline is not None:
-                if deadline <= now:
-                    return key
-                if deadline < self.horizon:  # it lives longer than was thought
-                    self.add(key, deadline)
+            if deadline is None:
+                continue
+            if deadline <= now:
+                return key
+            if deadline < self.horizon and self._longer.get(key) != deadline:  # it lives longer than was thought
+                self._longer[key] = deadline
+                self.add(key, deadline)
         return NOBODY
 
     def _draw_up(self) -> None:

@@ -21,12 +21,12 @@ Turn: TypeAlias = Callable[[KeyOf, Find, Load], None]
 
 
 class _Pass:
-    """A block of code whose calls go past one cache."""
+    """A block of code whose calls go past a cache; or, while it runs, all calls do."""
 
-    __slots__ = ("open", "valve")
+    __slots__ = ("for_all", "open")
 
-    def __init__(self, valve: Valve) -> None:
-        self.valve = valve
+    def __init__(self, *, for_all: bool) -> None:
+        self.for_all = for_all
         self.open = True
         """Whether the block has not ended; a task that was begun in it may outlive it."""
 
@@ -42,12 +42,11 @@ class Valve:
         ledger: Where it is written down.
     """
 
-    __slots__ = ("__weakref__", "_blocks", "_closures", "_find", "_key_of", "_ledger", "_load", "_lock", "_turn")
+    __slots__ = ("__weakref__", "_blocks", "_find", "_key_of", "_ledger", "_load", "_lock", "_turn")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._blocks: set[_Pass] = set()
-        self._closures: set[_Pass] = set()
+        self._blocks: list[_Pass] = []
         self._lock = threading.RLock()
         renew_in_child(self)
 
@@ -62,40 +61,43 @@ class Valve:
     @contextmanager
     def bypass(self) -> Iterator[None]:
         """Let the calls of this block past: they run the function, and neither find nor leave a result."""
-        block = _Pass(self)
+        block = _Pass(for_all=False)
         try:
             _passes.set((*_passes.get(), block))
-            self._blocks.add(block)
-            self._arrange()
+            self._arrange(block)
             yield
         finally:
             block.open = False
             _passes.set(tuple([each for each in _passes.get() if each is not block]))
-            self._blocks.discard(block)
             self._arrange()
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """Let all calls past, whoever makes them, until the block ends."""
-        block = _Pass(self)
+        block = _Pass(for_all=True)
         try:
-            self._closures.add(block)
-            self._arrange()
+            self._arrange(block)
             yield
         finally:
-            self._closures.discard(block)
+            block.open = False
             self._arrange()
 
-    def _arrange(self) -> None:
-        """Stand in the door's way while there is a reason to."""
+    def _arrange(self, *more: _Pass) -> None:
+        """Stand in the door's way as long as there is a reason to, *more* blocks or those there were."""
         with self._lock:
-            if self._blocks or self._closures:
+            self._blocks = [each for each in (*self._blocks, *more) if each.open]
+            if self._blocks:
                 self._turn(self._key_if_any, self._find_or_not, self._load_past)
             else:
                 self._turn(self._key_of, self._find, self._load)
 
     def _lets_past(self) -> bool:
-        return bool(self._closures) or any(each.valve is self and each.open for each in _passes.get())
+        blocks = self._blocks
+        if not any(each.open for each in blocks):
+            self._arrange()  # an interrupt kept the last one from doing so
+            return False
+        around = _passes.get()
+        return any(each.open and (each.for_all or each in around) for each in blocks)
 
     def _key_if_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
         """The key; a call that goes past needs none, so it does not fail for want of one."""

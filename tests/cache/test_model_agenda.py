@@ -109,7 +109,6 @@ WRITES = {
     "any life": lambda step, dice: (dice.randrange(300), dice.choice([0.1, 1.0, 20.0, 300.0, inf])),
     "forgotten": lambda step, dice: (step % 300, dice.choice([1.0, 50.0])),
     "in use": lambda step, dice: (dice.randrange(300), 30.0),
-    "reloaded": lambda step, dice: (step, 1e9) if step < 300 else (dice.randrange(20), 1.0),
     "short among long": lambda step, dice: (step, inf) if step < 300 else (300, 0.1),
 }
 """Busy lives: the next key, and how long it lives."""
