@@ -1,4 +1,4 @@
-"""Accesses to a cache, as lists of keys: each kind is a pattern that real loads are made of, drawn with a fixed seed."""
+"""What a cache is asked for: lists of keys, each after a pattern of which real loads are made, always the same ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from random import Random
 from typing import TypeAlias
 
 Trace: TypeAlias = list[int]
-"""The keys that are asked for, in order."""
+"""Keys in the order in which they are asked for."""
 
 KEYS = 10_000
-"""Keys of a trace, those not counted that come once."""
+"""So many keys have a popularity; others come in some traces as well."""
 
 LENGTH = 300_000
-SEED = 20_231_023
+SEED = 1966
 
 
 def zipf(exponent: float, length: int = LENGTH) -> Trace:
-    """Independent draws; the k-th most popular key comes with a probability proportional to 1 / k ** *exponent*."""
+    """Independent draws: the probability of the k-th most popular key is proportional to 1 / k ** *exponent*."""
     weights = [*accumulate(1 / rank**exponent for rank in range(1, KEYS + 1))]
     return Random(SEED).choices(range(KEYS), cum_weights=weights, k=length)
 
@@ -26,12 +26,13 @@ def zipf(exponent: float, length: int = LENGTH) -> Trace:
 def one_hit_wonders() -> Trace:
     """Zipf(1.0), but every third access is to a key that never comes again."""
     trace = zipf(1.0)
-    trace[::3] = range(KEYS, KEYS + len(trace[::3]))
+    wonders = range(0, LENGTH, 3)
+    trace[::3] = range(KEYS, KEYS + len(wonders))
     return trace
 
 
 def scan() -> Trace:
-    """Zipf(1.0), and after each 10 000 accesses somebody reads 5000 other keys in order, the same each time."""
+    """Zipf(1.0), and after every 10 000 accesses 5000 other keys, one after the other, the same each time."""
     popular = iter(zipf(1.0, LENGTH * 2 // 3))
     trace: Trace = []
     while part := [*islice(popular, 10_000)]:
@@ -41,22 +42,31 @@ def scan() -> Trace:
 
 
 def loop(size: int) -> Trace:
-    """Twice as many keys as the cache holds, in order, over and over."""
+    """Twice as many keys as fit into the cache, one after the other, over and over."""
     return [*islice(cycle(range(2 * size)), LENGTH)]
 
 
-def shifting() -> Trace:
-    """Zipf(1.0), but every 1000 accesses another key becomes the most popular, and each other one place less so."""
-    return [(rank - place // 1_000 * 1) % KEYS for place, rank in enumerate(zipf(1.0))]
+def drift() -> Trace:
+    """Zipf(1.0), but every 100 accesses the least popular key becomes the most popular; the others fall by a place."""
+    return [(rank - place // 100) % KEYS for place, rank in enumerate(zipf(1.0))]
+
+
+def upheaval() -> Trace:
+    """Zipf(1.0), but every 30 000 accesses chance decides anew which key is how popular."""
+    trace, keys, dice = zipf(1.0), [*range(KEYS)], Random(SEED)
+    for start in range(0, LENGTH, 30_000):
+        dice.shuffle(keys)
+        trace[start : start + 30_000] = [keys[rank] for rank in trace[start : start + 30_000]]
+    return trace
 
 
 def recency() -> Trace:
-    """The longer ago a key was used, the less likely it comes next: how far down an LRU stack is drawn by Zipf(1.0)."""
-    stack = [*range(KEYS)]
+    """The later a key was used, the likelier it comes next: Zipf(1.0) tells how many others were used since."""
+    used = [*range(KEYS)]
     trace = []
-    for depth in zipf(1.0):
-        key = stack.pop(-1 - depth)
-        stack.append(key)
+    for others in zipf(1.0):
+        key = used.pop(-1 - others)
+        used.append(key)
         trace.append(key)
     return trace
 
@@ -68,6 +78,8 @@ TRACES: dict[str, Callable[[int], Trace]] = {
     "one-hit wonders": lambda size: one_hit_wonders(),
     "scan": lambda size: scan(),
     "loop": loop,
-    "shifting": lambda size: shifting(),
+    "drift": lambda size: drift(),
+    "upheaval": lambda size: upheaval(),
     "recency": lambda size: recency(),
 }
+"""By name; what makes one is told the size of the cache."""

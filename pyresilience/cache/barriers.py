@@ -36,7 +36,7 @@ class Barrier:
 class Barriers:
     """The invalidations of all tags of a cache, numbered in their order."""
 
-    __slots__ = ("_barriers", "_hard", "number")
+    __slots__ = ("_barriers", "_hard", "_left", "number")
 
     def __init__(self) -> None:
         self.number = 0
@@ -44,6 +44,8 @@ class Barriers:
         self._hard = 0
         """The latest hard one."""
         self._barriers: dict[str, Barrier] = {}
+        self._left = 0
+        """How many were left when they were thinned out last."""
 
     def raise_hard(self, tag: str) -> None:
         """What has *tag* and was begun before now is not to be used any more."""
@@ -78,9 +80,10 @@ class Barriers:
 
     def crowded(self, entries: int) -> bool:
         """Whether there are so many of them that most stand before nothing, with so many *entries*."""
-        return len(self._barriers) > FEW + 2 * entries
+        return len(self._barriers) > max(FEW + 2 * entries, 2 * self._left)
 
     def thin_out(self, tags: Iterable[str], mark: int) -> None:
         """Forget those before which nothing stands: no entry has their tag, no computation began before them."""
         used = set(tags)
         self._barriers = {tag: each for tag, each in self._barriers.items() if tag in used or each.latest > mark}
+        self._left = len(self._barriers)

@@ -14,10 +14,10 @@ from .._settings import seconds
 from ..stages.base import AsyncHandler, Handler
 from .flight import Flight, Reload, Waiting
 from .flights import Home, Signal
-from .keys import UNKEYED
+from .keys import UNKEYED, scope_of
 from .loader import Load, Loader
 from .options import Options
-from .reloads import Spawn
+from .reloads import Errand, Spawn
 from .shelf import Row
 from .tags import tagger
 from .terms import AHEAD, FRESH, GONE, SPARE, Zone
@@ -125,13 +125,14 @@ class Desk:
         def reload(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], row: Row) -> bool:
             flight = Reload(row, self._name)
             flight.tags = None if self._by_result else row[3].tags
-            return reloads.begin(
-                partial(self._flights.reserve, key, flight, home or _nowhere, signal),
-                partial(load, key, args, kwargs, 0.0, lambda: flight),
-                spawn,
-                partial(self._ended, key, flight),
-                partial(self._flights.take_off, key, flight),
+            errand = Errand(
+                scope_of(key),
+                board=partial(self._flights.reserve, key, flight, home or _nowhere, signal),
+                work=partial(load, key, args, kwargs, 0.0, lambda: flight),
+                ended=partial(self._ended, key, flight),
+                fence=partial(self._flights.take_off, key, flight),
             )
+            return reloads.begin(errand, spawn)
 
         def look(
             key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float, row: Row
@@ -181,7 +182,10 @@ class Desk:
         if isinstance(error, Exception) and flight.old is not None:
             flight.in_vain = True
             flight.old[3].retry_at = self._cache.now() + self._cooldown
-        self._reloads.failures += flight.in_vain
+        if flight.in_vain:
+            self._reloads.failures += 1
+            if self._loader.metrics is not None:
+                self._loader.metrics.record_reload_failure()
         self._flights.end(key, flight)
 
     def _settle(self, flight: Any, value: Any) -> Any:

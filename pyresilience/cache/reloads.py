@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from threading import get_ident
 from typing import Any, TypeAlias
 
@@ -16,20 +17,40 @@ from .._lifecycle import lifecycle
 from .._outcome import Crowded
 from ..context import deadline_around
 from .flight import leading
+from .keys import Scope
 
 Spawn: TypeAlias = Callable[[Callable[[], Any], Context, Ended], Task]
 
 
 class Errand:
-    """One reload."""
+    """One reload.
 
-    __slots__ = ("_heard", "fence", "over", "task")
+    Args:
+        scope: The function it is for, in a cache that several share.
+        board: Takes its place before it begins; False: there is no need of it.
+        work: Does it.
+        ended: Is told that it has ended, in any case.
+        fence: Lets nothing of it be kept.
+    """
 
-    def __init__(self, fence: Callable[[], object]) -> None:
+    __slots__ = ("_heard", "board", "ended", "fence", "over", "scope", "task", "work")
+
+    def __init__(
+        self,
+        scope: Scope | None,
+        *,
+        board: Callable[[], bool],
+        work: Callable[[], Any],
+        ended: Ended,
+        fence: Callable[[], object],
+    ) -> None:
+        self.scope = scope
+        self.board = board
+        self.work = work
+        self.ended = ended
+        self.fence = fence
         self.task = Task(None, get_ident(), lambda: None)
         """Where it runs: first in the thread of whoever begins it."""
-        self.fence = fence
-        """Lets nothing of it be kept."""
         self.over = False
         self._heard: list[Callable[[], object]] = []
 
@@ -85,6 +106,10 @@ class Reloads:
         """How many run now."""
         return len(self.errands())
 
+    def running_of(self, scope: Scope | None) -> int:
+        """How many run now for the function of *scope*, or for all."""
+        return sum(scope in (None, errand.scope) for errand in self.errands())
+
     def errands(self) -> list[Errand]:
         """Those that run now; those that were lost are given up."""
         with self._lock:
@@ -96,26 +121,16 @@ class Reloads:
                     errand.task.abandon()
         return [errand for errand in errands if not errand.is_lost]
 
-    def begin(
-        self,
-        board: Callable[[], bool],
-        work: Callable[[], Any],
-        spawn: Spawn,
-        ended: Ended,
-        fence: Callable[[], object],
-    ) -> bool:
-        """Do *work* in the background, if there is room, and *board* agrees; True: it begins.
-
-        In any case it is told that it has *ended*; *fence* lets nothing of it be kept.
-        """
-        errand, begun = Errand(fence), False
+    def begin(self, errand: Errand, spawn: Spawn) -> bool:
+        """Let *errand* run in the background, if there is room, and it is needed; True: it begins."""
+        begun = False
         try:
-            begun = self._reserve(errand) and self._start(errand, board, work, spawn, ended)
+            begun = self._reserve(errand) and self._start(errand, spawn)
             if not begun:
-                self._end(errand, ended, None)
+                self._end(errand, None)
         except BaseException:  # interrupted: nothing of it remains
             if not begun:
-                self._end(errand, ended, None)
+                self._end(errand, None)
             raise
         return begun
 
@@ -137,22 +152,20 @@ class Reloads:
             self._errands[errand] = None
             return True
 
-    def _start(
-        self, errand: Errand, board: Callable[[], bool], work: Callable[[], Any], spawn: Spawn, ended: Ended
-    ) -> bool:
+    def _start(self, errand: Errand, spawn: Spawn) -> bool:
         """Let it board and go; False: it cannot."""
         context = _aside()
         with suppress(Crowded):
-            if context.run(board):
-                errand.task = spawn(work, context, lambda error: self._end(errand, ended, error))
+            if context.run(errand.board):
+                errand.task = spawn(errand.work, context, partial(self._end, errand))
                 if self.closed:  # since we looked
                     errand.stop()
                 return True
         return False
 
-    def _end(self, errand: Errand, ended: Ended, error: BaseException | None) -> None:
+    def _end(self, errand: Errand, error: BaseException | None) -> None:
         try:
-            ended(error)
+            errand.ended(error)
         finally:
             self._forget(errand)
             errand.end()

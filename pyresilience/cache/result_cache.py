@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._settings import seconds
@@ -222,7 +223,9 @@ class ResultCache:
             metrics = CacheMetrics(self.config.metrics_sampling_rate, clock=self.clock)
         elif not isinstance(metrics, CacheMetrics):
             raise TypeError(f"metrics must be a CacheMetrics, got {metrics!r}")
-        metrics.watch(self.shelf.holdings(scope))
+        limit = None if self.config.max_weight is None else float(self.config.max_weight)
+        reloading = None if self.options is None else partial(self.options.reloads.running_of, scope)
+        metrics.watch(self.shelf.holdings(scope), max_weight=limit, reloading=reloading)
         self._observers.append(metrics)
         return metrics
 

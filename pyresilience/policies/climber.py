@@ -1,47 +1,64 @@
-"""How large the window should be: a hill climber on the hit ratio. Pure.
+"""How much of a cache its newcomers should have: found by climbing the hill of the hit ratio. Pure.
 
-Einziger, Eytan, Friedman, Manes, "Adaptive Software Cache Management", Middleware 2018.
+After Einziger, Eytan, Friedman, Manes: "Adaptive Software Cache Management", Middleware 2018.
 """
 
 from __future__ import annotations
 
-from math import copysign
+from math import copysign, sqrt
 
 LEAST, MOST = 0.01, 0.8
-"""The window's share of the cache, at least and at most."""
-
-STEP = 0.0625
-"""What the share is first changed by."""
-
-DECAY = 0.98
-"""Each step is so much of the last."""
-
-RESTART = 0.05
-"""A change of the hit ratio of this much tells that the load has changed: the steps are large again."""
+"""The share, at least and at most."""
 
 PERIOD = 10
-"""A step after this many accesses for each entry."""
+"""A step is taken after so many uses for each entry."""
+
+STEP, FURTHER, FURTHEST = 0.0625, 1.5, 0.25
+"""The first step; how much longer the next one is in a direction that pays; the longest."""
+
+NOISE = 0.2
+"""Chance alone changes the hit ratio by this, divided by the root of the number of uses."""
+
+CREDIBLE = 2.5
+"""A hit ratio that changes by more than so many times the step was changed by something else."""
+
+RESTART, PATIENCE = 0.05, 16
+"""The least share is left for a trial when the hit ratio changes by so much, or after so many periods."""
 
 
 class HillClimber:
-    """Goes on in the direction that made the hit ratio rise, and turns around when it falls."""
+    """Goes on while the hit ratio rises, turns back when it falls, and where it tells nothing, makes the share smaller."""
 
-    __slots__ = ("_ratio", "_step", "hits", "misses", "share")
+    __slots__ = ("_hits", "_misses", "_ratio", "_step", "_waited", "share")
 
     def __init__(self) -> None:
         self.share = LEAST
-        self.hits = self.misses = 0
-        self._ratio = 0.0
-        self._step = STEP
+        self._hits = self._misses = self._waited = 0
+        self._ratio = self._step = 0.0
 
-    def climb(self, entries: int) -> None:
-        """Take a step, if it is time for one with so many *entries*."""
-        uses = self.hits + self.misses
+    def climb(self, hits: int, entries: int) -> None:
+        """After so many hits there was a miss, in a full cache of so many entries."""
+        self._hits += hits
+        self._misses += 1
+        uses = self._hits + self._misses
         if uses < entries * PERIOD:
             return
-        ratio = self.hits / uses
+        ratio = self._hits / uses
         change, self._ratio = ratio - self._ratio, ratio
-        self.hits = self.misses = 0
-        step = self._step if change >= 0 else -self._step
-        self.share = min(max(self.share + step, LEAST), MOST)
-        self._step = copysign(STEP, step) if abs(change) >= RESTART else step * DECAY
+        self._hits = self._misses = 0
+        step = self._next(change, NOISE / sqrt(uses))
+        share = min(max(self.share + step, LEAST), MOST)
+        self._step, self.share = share - self.share, share
+
+    def _next(self, change: float, noise: float) -> float:
+        """The step after one that changed the hit ratio by *change*, or seemed to."""
+        if noise < abs(change) < CREDIBLE * abs(self._step):
+            step = self._step * FURTHER if change > 0 else -self._step
+            return copysign(min(abs(step), FURTHEST), step)
+        if self.share > LEAST:
+            return -STEP
+        self._waited += 1
+        if abs(change) < RESTART and self._waited < PATIENCE:
+            return 0.0
+        self._waited = 0
+        return STEP

@@ -1,4 +1,4 @@
-"""Who leaves when a cache is full: what every eviction order can do, and which there are. Pure."""
+"""Who leaves a cache that is full: what is asked of an eviction order, and those that there are. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from .tinylfu import TinyLfu
 
 
 class EvictionOrder(Protocol):
-    """Knows the keys of a cache, and which of them leaves next."""
+    """Knows the keys of a cache, and who leaves next. The holder locks for everything but `touch`.
+
+    It sizes its parts by the entries that there are at the time: a cache that is bounded by weight need not say how many
+    it will hold. To put an entry: `add`, and while there is too much, `victim`.
+    """
+
+    def __len__(self) -> int:
+        """How many keys it knows."""
+        ...
 
     def add(self, key: Hashable) -> None:
-        """A new entry."""
+        """An entry came that was not there."""
         ...
 
     def touch(self, key: Hashable) -> None:
-        """A hit."""
+        """A hit; from any thread, at any time, without a lock. KeyError: the entry is gone."""
         ...
 
     def discard(self, key: Hashable) -> None:
-        """Left."""
+        """The entry left for another reason; an unknown key is ignored."""
         ...
 
     def victim(self) -> Hashable:
-        """Choose."""
+        """Choose who leaves, possibly who has just come, and forget it. KeyError: there is nobody."""
         ...
 
     def clear(self) -> None:
@@ -35,3 +43,4 @@ class EvictionOrder(Protocol):
 
 
 ORDERS: Mapping[str, Callable[[int], EvictionOrder]] = {"s3fifo": S3Fifo, "sieve": Sieve, "tinylfu": TinyLfu}
+"""Makes an order of that name for a cache of at most so many entries."""

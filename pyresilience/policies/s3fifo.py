@@ -1,6 +1,6 @@
-"""S3-FIFO: a small queue to look at newcomers, a main one for those that proved themselves, ghosts of the rest. Pure.
+"""S3-FIFO: a small queue for newcomers, a main one for who has proved worth it, and ghosts of the others. Pure.
 
-Yang et al., "FIFO Queues are All You Need for Cache Eviction", SOSP 2023.
+Yang, Zhang, Qiu, Yue, Rashmi: "FIFO Queues are All You Need for Cache Eviction", SOSP 2023.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Hashable
 from .segments import Entry, SegmentedOrder
 
 SMALL = 10
-"""The small queue holds one entry of so many."""
+"""One entry of so many has its place in the small queue."""
 
 MOST = 3
-"""Hits are counted up to this."""
+"""Hits are counted up to here."""
 
 
 class S3Fifo(SegmentedOrder):
-    """Most newcomers are never hit again: they leave from the small queue, before they push out what is worth keeping.
+    """Most newcomers are never hit again: they leave soon, by way of the small queue, and push out nobody else.
 
-    Two hits there lead to the main queue, where each hit, up to three, is worth another round. Who left from the small
-    queue is remembered for a while by its hash alone; if it comes back, it goes to the main queue at once.
+    Two hits in there lead to the main queue, and in that one each hit is good for another round. Who leaves from the
+    small queue is remembered by hash for a while; if it comes back, it goes to the main queue at once.
     """
 
     __slots__ = ("_ghosts",)
@@ -31,14 +31,15 @@ class S3Fifo(SegmentedOrder):
         self._ghosts: OrderedDict[int, bool] = OrderedDict()
 
     def add(self, key: Hashable) -> None:
-        """A new entry, or one that comes back."""
+        """A new entry, or one that is back."""
         small, main = self._segments
         number, entry = hash(key), Entry(key)
         self._entries[key] = entry
-        (main if self._ghosts.pop(number, False) else small)[entry] = None
+        queue = main if self._ghosts.pop(number, False) else small
+        queue[entry] = None
 
     def touch(self, key: Hashable) -> None:
-        """A hit; it needs no lock.
+        """A hit; needs no lock.
 
         Raises:
             KeyError: The entry is gone.
@@ -54,12 +55,12 @@ class S3Fifo(SegmentedOrder):
 
     def _leaver(self) -> Entry | None:
         small, main = self._segments
-        share = max(1, len(self._entries) // SMALL)
+        room = max(1, len(self._entries) // SMALL)
         while small or main:
-            if len(small) > share or not main:
+            if len(small) > room or not main:
                 entry, _ = small.popitem(last=False)
                 if entry.mark < 2:
-                    self._remember(hash(entry.key), len(self._entries) - share)
+                    self._remember(hash(entry.key), len(self._entries) - room)
                     return entry
             else:
                 entry, _ = main.popitem(last=False)
@@ -70,7 +71,7 @@ class S3Fifo(SegmentedOrder):
         return None
 
     def _remember(self, number: int, most: int) -> None:
-        """Keep the hash of who leaves, and forget the oldest: there are as many ghosts as the main queue has places."""
+        """Keep the hash of who leaves, and no more of them than there are places in the main queue."""
         self._ghosts[number] = True
         while len(self._ghosts) > most:
             self._ghosts.popitem(last=False)

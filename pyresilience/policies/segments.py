@@ -1,15 +1,15 @@
-"""What the eviction orders have in common: entries found by key, each in one of several segments. Pure."""
+"""What the eviction orders have in common: entries found by key, each in one of several queues. Pure."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from itertools import chain, filterfalse
+from itertools import filterfalse
 from typing import TypeAlias
 
 
 class Entry:
-    """A key, and what its policy has noted of it. Equal to itself alone, so that moving it calls no user's code."""
+    """A key, and what its order has noted of it. It equals itself alone, so that moving it calls no code of a user."""
 
     __slots__ = ("key", "mark")
 
@@ -19,14 +19,14 @@ class Entry:
 
 
 Segment: TypeAlias = OrderedDict[Entry, None]
-"""A queue that can also be left in the middle; the first one has been there longest."""
+"""A queue that one may also leave from the middle; who came first stands first."""
 
 
 class SegmentedOrder:
-    """Entries by key, each in one segment; an order says which segments there are, and who leaves.
+    """Every entry stands in one segment; the orders differ in which there are, and in who leaves.
 
-    An entry is taken from one segment before it is put into another, so an interrupt, or a key that raises when it is
-    compared, may leave it in none; the numbers no longer add up then, and the next eviction mends that.
+    An entry is taken out of one segment before it is put into the next. An interrupt between the two, or a key that
+    raises when it is compared, leaves it in none: then the numbers do not add up, and the next eviction mends that.
     """
 
     __slots__ = ("_entries", "_segments")
@@ -60,7 +60,7 @@ class SegmentedOrder:
                 del self._entries[key]
                 entry.key = None
                 return key
-        raise KeyError("there is no entry to evict")
+        raise KeyError("there is no entry that could leave")
 
     def clear(self) -> None:
         """Forget everything."""
@@ -69,14 +69,14 @@ class SegmentedOrder:
             segment.clear()
 
     def _leaver(self) -> Entry | None:
-        """Take the next one to leave out of its segment; None: the segments are empty."""
+        """Take out of its segment who leaves next; None: the segments are empty."""
         raise NotImplementedError
 
     def _mend(self) -> None:
-        """Put what is in no segment into the last, and take what nobody knows any more out of its own."""
-        living = set(self._entries.values())
+        """Leave every entry in one segment, and nothing else: who is in none joins the last."""
+        missing = set(self._entries.values())
         for segment in self._segments:
-            for entry in [*filterfalse(living.__contains__, segment)]:
+            for entry in [*filterfalse(missing.__contains__, segment)]:
                 segment.pop(entry, None)
-        placed = set(chain(*self._segments))
-        self._segments[-1].update(dict.fromkeys(filterfalse(placed.__contains__, living)))
+            missing.difference_update(segment)
+        self._segments[-1].update(dict.fromkeys(filter(missing.__contains__, self._entries.values())))

@@ -1,6 +1,7 @@
 """SIEVE: one queue, and a hand that goes through it from the oldest to the newest, over and over. Pure.
 
-Zhang et al., "SIEVE is Simpler than LRU: an Efficient Turn-Key Eviction Algorithm for Web Caches", NSDI 2024.
+Zhang, Yang, Yue, Vigfusson, Rashmi: "SIEVE is Simpler than LRU: an Efficient Turn-Key Eviction Algorithm for Web
+Caches", NSDI 2024.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from .segments import Entry, SegmentedOrder
 
 
 class Sieve(SegmentedOrder):
-    """The hand passes over who was hit since it last came by, and evicts the first who was not.
+    """The hand spares who was hit since it last came by, and evicts the first who was not.
 
-    The queue is cut where the hand stands: who is ahead of it and who was passed, each oldest first. New entries join at
-    the end of those ahead; when the hand has seen them all, it is back at the oldest.
+    The queue is kept as two, cut where the hand stands: who is ahead of it, and whom it has passed. Newcomers join those
+    ahead; once it has seen all of them, whom it has passed is ahead again.
     """
 
     __slots__ = ()
@@ -23,13 +24,16 @@ class Sieve(SegmentedOrder):
         super().__init__(2)
 
     def add(self, key: Hashable) -> None:
-        """A new entry: the newest."""
+        """A new entry, the newest of all."""
         entry = Entry(key)
         self._entries[key] = entry
-        self._segments[0][entry] = None
+        ahead, passed = self._segments
+        if not ahead:
+            ahead, passed = self._segments = passed, ahead
+        ahead[entry] = None
 
     def touch(self, key: Hashable) -> None:
-        """A hit; it needs no lock.
+        """A hit; needs no lock.
 
         Raises:
             KeyError: The entry is gone.
@@ -50,7 +54,7 @@ class Sieve(SegmentedOrder):
             passed[entry] = None
 
     def _turn(self) -> None:
-        """Go back to the oldest once nobody but the newest is ahead, who is looked at in the next round only."""
+        """Go back to the oldest when only the newest is ahead: it came for this eviction, and has had no time for hits."""
         ahead, passed = self._segments
         if len(ahead) < 2:
             while ahead:

@@ -1,6 +1,6 @@
-"""W-TinyLFU: who is used often stays, with a window for who is new, as large as pays. Pure.
+"""W-TinyLFU: who is used often stays, beside a window for who was used just now, which is as large as pays. Pure.
 
-Einziger, Friedman, Manes, "TinyLFU: A Highly Efficient Cache Admission Policy", ACM Transactions on Storage 2017.
+Einziger, Friedman, Manes: "TinyLFU: A Highly Efficient Cache Admission Policy", ACM Transactions on Storage 2017.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from .sketch import FrequencySketch, spread
 PROTECTED = 0.8
 """The share of the main part that is protected."""
 
+LEAD = 1
+"""A candidate, which was counted just now, must be ahead by more than this of who is due to be used again."""
+
 TOUCHES = 128
-"""So many hits are noted until the next entry comes; of more, the latest."""
+"""So many hits are remembered until the next entry comes; of more, the last."""
 
 
 class TinyLfu(SegmentedOrder):
-    """An LRU window, then a main part that one must be used more often than its oldest member to get into.
+    """An LRU window, and a main part into which the oldest of the window gets if it is used more than who would leave.
 
-    The main part is a segmented LRU: a hit leads from probation to the protected segment, which gives back its oldest.
-    Hits are only noted when they happen, without a lock, and have their effect when the next entry comes.
+    The main part is an LRU of two segments: a hit in probation leads to the protected one, which gives back its oldest.
+    A hit is only noted when it happens, since that takes no lock, and has its effect when the next entry comes.
     """
 
-    __slots__ = ("_candidate", "_climber", "_sketch", "_touched")
+    __slots__ = ("_candidate", "_climber", "_full", "_sketch", "_touched")
 
     def __init__(self, capacity: int) -> None:
         super().__init__(3)
@@ -34,28 +37,31 @@ class TinyLfu(SegmentedOrder):
         self._climber = HillClimber()
         self._touched: deque[Entry] = deque(maxlen=TOUCHES)
         self._candidate: Entry | None = None
+        """Who has just come from the window to the main part, on trial."""
+        self._full = False
 
     def add(self, key: Hashable) -> None:
-        """A new entry: it joins the window, whose oldest must go on."""
+        """A new entry, which joins the window; the oldest there moves on."""
         number = spread(hash(key))
-        self._drain()
+        hits = self._drain()
         entry = Entry(key, number)
         self._entries[key] = entry
         window, _, probation = self._segments
         window[entry] = None
+        entries = len(self._entries)
         self._sketch.count(number)
-        self._sketch.fit(len(self._entries))
-        self._climber.misses += 1
-        self._climber.climb(len(self._entries))
-        room = max(1, int(self._climber.share * len(self._entries)))
-        for _ in range(2):
+        self._sketch.fit(entries)
+        if self._full:
+            self._climber.climb(hits, entries)
+        room = max(1, int(self._climber.share * entries))
+        for _ in range(2):  # two at most, so that a window that must shrink does so bit by bit
             if len(window) > room:
-                candidate, _ = window.popitem(last=False)
-                probation[candidate] = None
-                self._candidate = candidate
+                oldest, _ = window.popitem(last=False)
+                probation[oldest] = None
+                self._candidate = oldest
 
     def touch(self, key: Hashable) -> None:
-        """A hit; it needs no lock.
+        """A hit; needs no lock.
 
         Raises:
             KeyError: The entry is gone.
@@ -63,20 +69,23 @@ class TinyLfu(SegmentedOrder):
         self._touched.append(self._entries[key])
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, frequencies too."""
         super().clear()
         self._touched.clear()
         self._sketch.clear()
         self._candidate = None
+        self._full = False
 
-    def _drain(self) -> None:
-        """Let the noted hits have their effect."""
+    def _drain(self) -> int:
+        """Let the hits have their effect; how many there were."""
         window, protected, probation = self._segments
-        touched, sketch = self._touched, self._sketch
-        self._climber.hits += len(touched)
-        for _ in range(len(touched)):
+        touched, count = self._touched, self._sketch.count
+        hits = len(touched)
+        for _ in range(hits):
+            if not touched:
+                break
             entry = touched.popleft()
-            sketch.count(entry.mark)
+            count(entry.mark)
             if entry in window:
                 window.move_to_end(entry)
             elif entry in protected:
@@ -87,18 +96,20 @@ class TinyLfu(SegmentedOrder):
                 if len(protected) > PROTECTED * (len(protected) + len(probation)):
                     oldest, _ = protected.popitem(last=False)
                     probation[oldest] = None
+        return hits
 
     def _leaver(self) -> Entry | None:
-        """The candidate from the window or the oldest in probation, whichever is used less."""
         window, protected, probation = self._segments
-        candidate, self._candidate = self._candidate, None
+        candidate, self._candidate, self._full = self._candidate, None, True
         segment = probation or protected or window
-        if not segment:
+        entry = next(iter(segment), None)
+        if entry is None:
             return None
-        entry = next(iter(segment))
-        if candidate is not None and candidate in probation and candidate is not entry:
-            frequency = self._sketch.frequency
-            if frequency(candidate.mark) <= frequency(entry.mark) + 1:
-                entry = candidate
-        del segment[entry]
+        if candidate is not None and candidate in probation and not self._better(candidate, entry):
+            entry = candidate
+        segment.pop(entry, None)
         return entry
+
+    def _better(self, candidate: Entry, entry: Entry) -> bool:
+        frequency = self._sketch.frequency
+        return frequency(candidate.mark) > frequency(entry.mark) + LEAD

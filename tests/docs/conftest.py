@@ -13,6 +13,7 @@ from pyresilience.testing import set_testing
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("fallback", "retry", "circuit-breaker", "rate-limiter", "bulkhead", "timeout")
+OPTIONS = ("staleness", "waiting", "lifetimes", "contents", "eviction", "tags", "keys", "cache-control")
 AROUND = ("metrics", "exporters", "http", "sandbox", "sandbox-server")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
@@ -114,7 +115,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "code_page": [page for page in pages() if page.python],
         "tested_page": [page for page in pages() if page.has_tests],
         "settings_page": [reference(each) for each in ("cache", *STAGES)],
-        "capability_page": [reference(each) for each in ("cache", *STAGES, *AROUND)],
+        "capability_page": [reference(each) for each in ("cache", *OPTIONS, *STAGES, *AROUND)],
+        "option_page": [reference(each) for each in OPTIONS],
     }
     for fixture in kinds.keys() & set(metafunc.fixturenames):
         metafunc.parametrize(fixture, kinds[fixture], ids=lambda page: page.name)

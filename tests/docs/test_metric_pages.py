@@ -196,7 +196,7 @@ def test_metrics_and_alerts_that_pages_name_exist(page, root):
     }
     assert set(re.findall(r"\bpyresilience_\w+[a-z](?![\w…])", page.text)) <= known
     dotted = {each.dotted for each in CATALOGUE}
-    for name in re.findall(r"\bpyresilience\.(?:cache|calls|call|circuit|retries)\.[\w.]+\w", page.prose):
+    for name in re.findall(r"(?<!::: )\bpyresilience\.(?:cache|calls|call|circuit|retries)\.[\w.]+\w", page.prose):
         assert any(name == each or name.startswith(f"{each}.") for each in dotted), name
     alerts = set(re.findall(r"alert: (\w+)", (root / "deploy/prometheus-alerts.yml").read_text()))
     assert set(re.findall(r"`(Pyresilience\w+)`", page.prose)) <= alerts

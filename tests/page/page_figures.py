@@ -9,7 +9,7 @@ import time
 SLICES = 16
 WINDOWS = (60, 3600, 86400)
 SERIES = (
-    "hits", "misses", "coalesced", "stale_hits", "wait_timeouts",
+    "hits", "misses", "coalesced", "stale_hits", "stale_served", "wait_timeouts",
     "success", "failure", "rejected", "fallback", "retries", "timeouts",
 )  # fmt: skip
 NAMES = (
@@ -31,8 +31,9 @@ def cache(hits=0, misses=0, **more):
     coalesced = more.pop("coalesced", 0)
     known = {
         "calls": hits + misses, "hits": hits, "fresh_hits": hits - coalesced, "coalesced": coalesced, "stale_hits": 0,
-        "misses": misses, "recalculations": misses, "wait_timeouts": 0, "size_limit_rejections": 0,
+        "stale_served": 0, "misses": misses, "recalculations": misses, "wait_timeouts": 0, "size_limit_rejections": 0,
         "hit_ratio": hits / (hits + misses) if hits + misses else None, "entries": 0, "max_entries": 256, "bytes": 0,
+        "max_weight": None, "reloading": 0, "reload_failures": 0,
         "ttl": 300.0, "evictions": {"size": 0, "expired": 0, "invalidated": 0}, "sampling_rate": 1.0,
         "hit_latency": latencies(2.1e-7, 9e-7) if hits else latencies(None),
         "load_latency": latencies(0.031, 0.22) if misses else latencies(None),
@@ -121,7 +122,8 @@ def service(now, count=len(NAMES), *, incident=False, seconds=0.0):
         entries = min(256, round(busy[index] * 120))
         rejected = round(total["rejected"]) if ill else 0
         shelf = cache(
-            hits, misses, coalesced=round(total["coalesced"] * share), stale_hits=misses // 50 if index % 3 == 0 else 0,
+            hits, misses, coalesced=round(total["coalesced"] * share), stale_served=(served := round(total["stale_served"]) if wobbly else 0),
+            stale_hits=served + (misses // 50 if index % 3 == 0 else 0), reload_failures=37 if wobbly else 0,
             wait_timeouts=round(total["wait_timeouts"]) if ill else 0, entries=entries,
             bytes=entries * die.randint(200, 9000),
             evictions={"size": misses // 9 if entries == 256 else 0, "expired": misses // 3, "invalidated": index},
@@ -163,7 +165,8 @@ def _rates(begun, incident):
         ill = incident and when > begun
         return {
             "hits": 820 * swell * (0.86 if ill else 1), "misses": 96 * swell * (1.5 if ill else 1),
-            "coalesced": 3.1 * swell * (4 if ill else 1), "stale_hits": 1.0, "wait_timeouts": 1.4 if ill else 0.0,
+            "coalesced": 3.1 * swell * (4 if ill else 1), "stale_hits": 1.0, "stale_served": 19 * swell if ill else 0.0,
+            "wait_timeouts": 1.4 if ill else 0.0,
             "success": 95 * swell * (0.8 if ill else 1), "failure": 7.5 * swell if ill else 0.04,
             "rejected": 38 * swell if ill else 0.0, "fallback": 4.0 * swell if ill else 0.0,
             "retries": 11 * swell if ill else 0.3, "timeouts": 2.6 * swell if ill else 0.02,

@@ -88,7 +88,7 @@ TEXTS = [
     ("--muted", "--bad-ground"), ("--muted", "--warning-ground"), ("--failure", "--card"), ("--failure", "--hover"),
     ("--failure", "--bad-ground"), ("--accent", "--card"), ("--accent-text", "--accent"),
 ]  # fmt: skip
-LINES = ["--hit", "--success", "--fallback", "--rejected", "--failure", "--closed"]
+LINES = ["--hit", "--stale", "--success", "--fallback", "--rejected", "--failure", "--closed"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

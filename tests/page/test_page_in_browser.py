@@ -6,6 +6,7 @@ import json
 import time
 
 import page_figures as figures
+import pytest
 from page_looks import ASK_NOW, column, drawn, gone, live, names, reads, strong, until
 
 HOSTILE = [
@@ -219,7 +220,7 @@ def test_on_a_narrow_screen_functions_are_cards(server, look):
     assert card.locator("td:visible").count() == 7
     card.locator("button").focus()
     page.keyboard.press("Enter")
-    assert card.locator("td:visible").count() == 21
+    assert card.locator("td:visible").count() == 25
     assert card.locator("button").get_attribute("aria-expanded") == "true"
     page.select_option("#sorting", "calls")
     page.click("#direction")
@@ -230,6 +231,92 @@ def number(text):
     """What a count stands for: 1,234 or 12.3 k."""
     digits, _, unit = text.replace(",", "").partition("\u202f")
     return float(digits) * {"": 1, "k": 1e3, "M": 1e6}[unit]
+
+
+def labels(page):
+    """What stands above the columns that can be seen."""
+    return page.eval_on_selector_all(
+        ".labels th", "all => all.filter(each => each.offsetWidth).map(each => each.textContent)"
+    )
+
+
+RARE = {
+    "stale": {"stale_served": 3},
+    "waited": {"wait_timeouts": 2},
+    "too large": {"size_limit_rejections": 5},
+    "failed": {"reload_failures": 7},
+}
+"""Columns that come of options, and what brings them."""
+
+
+def test_columns_of_options_come_when_there_is_something_in_them(server, look):
+    """A page without such options is as narrow as it can be; each column comes by itself, under its group, and stays."""
+    now = time.time()
+    server.figures = figures.answer(three(), now)
+    page = live(look(server.url))
+    plain = labels(page)
+    assert not set(RARE) & set(plain)
+    assert {"expired", "loads"} <= set(plain)
+    for step, (label, counted) in enumerate(RARE.items(), 1):
+        told = three()
+        told[0]["cache"] |= counted
+        server.figures = figures.answer(told, now + step)
+        page.evaluate(ASK_NOW)
+        until(
+            page,
+            "count => [...document.querySelectorAll('.labels th')].filter(each => !each.hidden).length === count",
+            len(plain) + step,
+        )
+        assert label in labels(page)
+        cells = page.locator("tbody tr >> nth=1").locator("th, td")
+        assert sum(cells.nth(place).is_visible() for place in range(cells.count())) == len(plain) + step
+    spans = page.eval_on_selector_all(
+        ".groups > :not([hidden])", "all => all.reduce((sum, each) => sum + each.colSpan, 0)"
+    )
+    assert spans == len(labels(page)) == len(plain) + len(RARE)
+
+
+@pytest.mark.parametrize("width", [700, 1300, 1560, 1600, 2000])
+def test_no_column_is_cut_off(server, look, width):
+    """With all columns and long numbers the table fits, or can be moved; where it fits, its headings stay in sight."""
+    told = figures.service(time.time(), 30, incident=True)
+    counts = ("hits", "fresh_hits", "coalesced", "stale_served", "stale_hits", "wait_timeouts", "size_limit_rejections",
+              "reload_failures", "recalculations")  # fmt: skip
+    told["functions"][0]["cache"] |= dict.fromkeys(counts, 88_888)
+    server.figures = told
+    page = live(look(server.url, width=width, height=600))
+    fits = page.evaluate("document.querySelector('.functions').classList.contains('fits')")
+    table, room = page.evaluate(
+        "[document.querySelector('#table').offsetWidth, document.querySelector('#scroller').clientWidth]"
+    )
+    assert (table <= room) or not fits
+    assert fits or page.evaluate("getComputedStyle(document.querySelector('#scroller')).overflowX") == "auto"
+    if fits:
+        page.mouse.wheel(0, 5000)
+        until(page, "document.documentElement.scrollTop > 500")
+        assert page.locator("thead").bounding_box()["y"] < 60
+    else:
+        page.evaluate("document.querySelector('#scroller').scrollLeft = 5000")
+        last, name = (page.locator(f"tbody tr:first-child > :nth-child({place})").bounding_box() for place in (26, 1))
+        assert last["x"] + last["width"] <= width
+        assert 0 <= name["x"] < 30
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_what_was_served_stale_is_no_hit_and_no_gap(server, look):
+    """In the charts and in the head line stands how many calls got an old answer; without any, nothing of it."""
+    now = time.time()
+    server.figures = figures.answer(three(), now)
+    page = live(look(server.url))
+    assert "stale" not in page.inner_text("#chart-calls .legend") + page.inner_text("#chart-ratio .legend")
+    changed = three()
+    changed[0] = figures.function("shop.a", figures.cache(130, 70, stale_hits=40, stale_served=40), figures.runs(30))
+    server.figures = figures.answer(changed, now + 2)
+    page.evaluate(ASK_NOW)
+    until(page, "document.querySelector('#chart-calls .legend').textContent.includes('stale 20.0/s')")
+    assert "served stale 40.0" in page.text_content("#chart-ratio .legend")
+    assert "stale 20.0/s" in page.get_attribute("#chart-calls .plot", "aria-label")
+    reads(page, "stale in 1 min", "#tile-ratio")
 
 
 def test_dark_and_light_differ(server, look):
@@ -343,8 +430,8 @@ def test_lines_are_switched_off_by_their_legend(server, look):
     server.figures = figures.service(time.time(), incident=True)
     page = live(look(server.url))
     before = drawn(page, "#chart-calls")
-    page.click("#chart-calls .legend button >> nth=0")
-    assert page.get_attribute("#chart-calls .legend button >> nth=0", "aria-pressed") == "false"
+    page.click("#chart-calls .legend button >> nth=1")
+    assert page.get_attribute("#chart-calls .legend button >> nth=1", "aria-pressed") == "false"
     gone(page, "#chart-calls", max(before, key=before.get))
 
 

@@ -21,6 +21,7 @@ export class Chart {
     this.hidden = new Set();
     this.raw = what.lines.map(() => []);
     this.at = card.appendChild(element("time", "at"));
+    this.items = [];
     this.values = this.makeLegend();
     this.place = card.appendChild(element("div", "plot"));
     this.place.setAttribute("role", "img");
@@ -32,7 +33,9 @@ export class Chart {
   makeLegend() {
     const list = this.card.appendChild(element("ul", "legend"));
     return this.what.lines.map((line, index) => {
-      const button = list.appendChild(element("li")).appendChild(element("button"));
+      const item = list.appendChild(element("li"));
+      this.items.push(item);
+      const button = item.appendChild(element("button"));
       button.type = "button";
       button.setAttribute("aria-pressed", "true");
       button.title = `Show or hide ${line.label}`;
@@ -48,7 +51,7 @@ export class Chart {
   }
 
   options() {
-    const { stacked, filled, fixed, lines } = this.what;
+    const { stacked, fixed, lines } = this.what;
     return {
       width: Math.max(200, this.place.clientWidth),
       height: HEIGHT,
@@ -72,7 +75,7 @@ export class Chart {
       series: [{}, ...lines.map((line) => ({
         label: line.label,
         stroke: () => colour(line.colour),
-        fill: stacked || filled ? () => colour(`${line.colour}-fill`) : undefined,
+        fill: stacked ? () => colour(`${line.colour}-fill`) : undefined,
         width: 1.5,
         dash: line.dash,
         points: { show: false },
@@ -108,6 +111,7 @@ export class Chart {
     this.plot.setData([this.times ?? [], ...(this.what.stacked ? this.stack() : this.raw)]);
     const known = this.raw.some((line) => line.some((value) => (this.what.fixed ? value !== null : value > 0)));
     this.nothing.hidden = known;
+    this.what.lines.forEach((line, index) => { this.items[index].hidden = Boolean(line.rare) && !this.raw[index].some((value) => value > 0); });
     this.label();
   }
 
@@ -139,7 +143,7 @@ export class Chart {
     const [from, to] = this.range ?? [0, 0];
     this.at.textContent = under == null ? "" : momentIn(this.times[under], to - from);
     if (under == null) {
-      const spoken = this.what.lines.map((line, index) => `${line.label} ${texts[index]}`).join(", ");
+      const spoken = this.what.lines.map((line, index) => `${line.label} ${texts[index]}`).filter((_, index) => !this.items[index].hidden).join(", ");
       this.place.setAttribute("aria-label", `Chart over time; at the end: ${spoken}`);
     }
   }

@@ -9,16 +9,28 @@ export function hitRatio({ hits, misses }) {
   return hits + misses > 0 ? hits / (hits + misses) : null;
 }
 
+/** The share of cached calls that were answered with an expired entry, 0 to 1; null without calls. */
+export function staleRatio({ hits, misses, stale_served: served }) {
+  return hits + misses > 0 ? served / (hits + misses) : null;
+}
+
 const rateText = (value) => (isNumber(value) ? `${rate(value)}/s` : NOTHING);
 
-/** One line: its name in a sentence, its colour (a CSS property), its value in a bin, and how it is dashed. */
+/** One line: its name in a sentence, its colour (a CSS property), its value in a bin, and how it is dashed.
+ *
+ * A *rare* one stands in the legend only if there is something to be seen of it.
+ */
 const line = (label, colour, of, dash) => ({ label, colour, of, dash });
+const rare = (...its) => ({ ...line(...its), rare: true });
 
 export const RATIO = {
   text: percent,
   fixed: [0, 1],
-  filled: true,
-  lines: [line("hits", "--hit", (bin) => hitRatio(bin.counts))],
+  stacked: true,
+  lines: [
+    rare("served stale", "--stale", (bin) => staleRatio(bin.counts)),
+    line("hits", "--hit", (bin) => hitRatio(bin.counts)),
+  ],
   nothing: "No cached call in this time",
 };
 
@@ -27,6 +39,7 @@ export const CALLS = {
   text: rateText,
   stacked: true,
   lines: [
+    rare("stale", "--stale", perSecond("stale_served")),
     line("hit", "--hit", perSecond("hits")),
     line("success", "--success", perSecond("success")),
     line("fallback", "--fallback", perSecond("fallback")),

@@ -33,11 +33,12 @@ class Row {
     return cell;
   }
 
-  update(figures) {
+  update(figures, absent) {
     const open = figures.circuit?.state === "open";
     this.element.classList.toggle("open", open);
     COLUMNS.forEach((column, index) => {
       if (!column.words) this.fill(this.cells[index], column, figures);
+      this.cells[index].hidden = absent.has(column);
     });
   }
 
@@ -61,13 +62,18 @@ export class Table {
   constructor({ changed }) {
     this.rows = new Map();
     this.functions = [];
+    this.absent = new Set(COLUMNS.filter((each) => each.rare));
     this.changed = changed;
     this.column = COLUMNS.find((each) => each.id === "circuit");
     this.descending = true;
     this.table = byId("table");
+    this.scroller = byId("scroller");
+    new ResizeObserver(() => this.settle()).observe(this.scroller);
     this.filter = byId("filter");
     this.select = byId("sorting");
+    this.groups = [];
     this.heads = this.makeHead();
+    this.fold();
     this.body = this.table.appendChild(element("tbody"));
     this.body.setAttribute("role", "rowgroup");
     this.select.append(...COLUMNS.map((column) => new Option(`sort by ${column.full}`, column.id)));
@@ -92,8 +98,9 @@ export class Table {
       if (starts) {
         group = groups.appendChild(element(column.group ? "th" : "td", column.group ? "group" : "", column.group));
         group.setAttribute("role", column.group ? "columnheader" : "cell");
-        group.colSpan = COLUMNS.filter((each) => each.group === column.group && column.group).length || 1;
+        this.groups.push({ head: group, columns: [] });
       }
+      this.groups.at(-1).columns.push(column);
       const label = labels.appendChild(element("th", `${column.words ? "words" : ""}${starts && column.group ? " begin" : ""}`));
       label.scope = "col";
       label.setAttribute("role", "columnheader");
@@ -104,6 +111,16 @@ export class Table {
       button.addEventListener("click", () => this.sort(column.id));
       return label;
     });
+  }
+
+  /** Leave out the columns that are absent, and the headings of those groups that have none. */
+  fold() {
+    COLUMNS.forEach((column, index) => { this.heads[index].hidden = this.absent.has(column); });
+    for (const { head, columns } of this.groups) {
+      const present = columns.filter((each) => !this.absent.has(each)).length;
+      head.hidden = present === 0;
+      head.colSpan = present || 1;
+    }
   }
 
   /** Sort by a column; by the one that it is sorted by already: the other way round. */
@@ -118,6 +135,9 @@ export class Table {
   /** Show the figures of *functions*. */
   draw(functions) {
     this.functions = functions;
+    const wanted = [...this.absent].filter((column) => functions.some((each) => column.of(each) > 0));
+    for (const column of wanted) this.absent.delete(column); // and it stays, so that the table does not flicker
+    if (wanted.length) this.fold();
     const present = new Set(functions.map((each) => each.function));
     for (const [name, row] of this.rows) {
       if (present.has(name)) continue;
@@ -126,9 +146,17 @@ export class Table {
     }
     for (const figures of functions) {
       if (!this.rows.has(figures.function)) this.rows.set(figures.function, new Row(figures.function));
-      this.rows.get(figures.function).update(figures);
+      this.rows.get(figures.function).update(figures, this.absent);
     }
     this.arrange();
+    this.settle();
+  }
+
+  /** Find out whether all columns fit beside names that are cut short. */
+  settle() {
+    const { classList } = this.scroller.parentElement;
+    classList.add("fits");
+    classList.toggle("fits", this.table.offsetWidth <= this.scroller.clientWidth);
   }
 
   arrange() {

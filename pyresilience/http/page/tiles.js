@@ -2,7 +2,7 @@
 
 import { tally } from "./circuits.js";
 import { byId, functionName, write } from "./elements.js";
-import { hitRatio } from "./series.js";
+import { hitRatio, staleRatio } from "./series.js";
 import { brief, bytes, count, isNumber, percent, rate } from "./units.js";
 
 const NOW = 10; // seconds that "now" is
@@ -40,7 +40,8 @@ export function drawTiles(timeline, functions) {
   const minute = timeline.last(MINUTE);
 
   tile("tile-calls", bin ? perSecond(callsIn(counts)) : "–", `in ${count(functions.length)} ${functions.length === 1 ? "function" : "functions"}`);
-  tile("tile-ratio", percent(minute && hitRatio(minute.counts)), "in the last minute");
+  const stale = minute && staleRatio(minute.counts);
+  tile("tile-ratio", percent(minute && hitRatio(minute.counts)), stale ? `and ${percent(stale)} stale in 1 min` : "in the last minute");
   tile("tile-failing", perSecond(failing), bin && failing > 0
     ? `${brief(counts.failure / seconds)} failed, ${brief(counts.rejected / seconds)} rejected` : "none failed, none rejected", failing > 0 ? "bad" : "");
 
@@ -55,8 +56,10 @@ export function drawTiles(timeline, functions) {
   const cached = functions.filter((each) => each.cache);
   const entries = total(cached, (each) => each.cache.entries);
   const sized = cached.some((each) => isNumber(each.cache.bytes));
+  const size = sized ? bytes(total(cached, (each) => each.cache.bytes)) : "of unknown size";
+  const reloading = total(cached, (each) => each.cache.reloading);
   tile("tile-entries", cached.length ? count(entries) : "–",
-    cached.length ? `${sized ? bytes(total(cached, (each) => each.cache.bytes)) : "of unknown size"} in ${cached.length} ${cached.length === 1 ? "cache" : "caches"}` : "no cache");
+    cached.length ? `${size} in ${cached.length} ${cached.length === 1 ? "cache" : "caches"}${reloading ? `, ${count(reloading)} reloading` : ""}` : "no cache");
 }
 
 /** The title of the tab tells of open circuits. */

@@ -2,8 +2,8 @@
 // Nothing here knows the page.
 
 /** What is counted; the same names as in the `history` of an answer. */
-export const COUNTS = ["hits", "misses", "coalesced", "stale_hits", "wait_timeouts", "success", "failure", "rejected",
-  "fallback", "retries", "timeouts"];
+export const COUNTS = ["hits", "misses", "coalesced", "stale_hits", "stale_served", "wait_timeouts", "success", "failure",
+  "rejected", "fallback", "retries", "timeouts"];
 
 const LONGEST = 86_400; // seconds that are kept
 const GAP = 15; // seconds without an answer after which the server's history knows better than a difference
