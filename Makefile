@@ -27,7 +27,7 @@ check: $(VENV)/.check $(VENV)/.docs $(VENV)/.test  ## Format, lint, types, archi
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
 	$(MAKE) test
 
 format: $(VENV)/.check  ## Put the code into the house's form

@@ -49,10 +49,7 @@ def vanished(home: Any) -> bool:
 
 
 def _runner(loop: Any) -> Callable[[Callable[[], object]], None]:
-    """What runs a function in the event loop that runs now: at once if called inside, soon from another thread.
-
-    Once that loop is gone it does nothing: nobody waits there any more.
-    """
+    """What runs a function in the event loop that runs now: at once inside, soon from elsewhere, never once it is gone."""
     if loop is None:
         return _trio_runner()
 
@@ -197,36 +194,39 @@ class _Limit:
             self._task.cancel()
 
 
-def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) -> Task:
-    """Do *work* in *context* as a task of its own, from now on; then say that it has *ended*, and with which error."""
-    loop = home()()
+def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended, task: Task) -> None:
+    """Do *work* in *context* as a *task* of its own, from now on; then say that it has *ended*, and with which error."""
+    loop, task.thread = home()(), get_ident()
     if loop is None:
-        return _spawn_in_trio(work, context, ended)
-    task = loop.create_task(work(), context=context)
-    task._log_destroy_pending = False  # it is no fault of the user's who closes the loop without knowing of it
-    task.add_done_callback(lambda task: ended(None if task.cancelled() else task.exception()))
-    return Task(loop, get_ident(), partial(_runner(loop), task.cancel), task.get_coro().close)
+        _spawn_in_trio(work, context, ended, task)
+        return
+    coroutine: Any = work()
+    ours = loop.create_task(coroutine, context=context)
+    with suppress(AttributeError):  # whoever closes the loop under it cannot know of it, and is not to be told off
+        ours._log_destroy_pending = False
+    task.home, task.cancel, task.abandon = loop, partial(_runner(loop), ours.cancel), coroutine.close
+    ours.add_done_callback(lambda ours: ended(None if ours.cancelled() else ours.exception()))
 
 
-def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended) -> Task:
+def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended, task: Task) -> None:
     """Trio cancels its system tasks when the main one is done, so that none outlives the run."""
     import trio
 
-    scope = trio.CancelScope()
+    scope, errors = trio.CancelScope(), list[BaseException]()
 
     async def run() -> None:
-        error: BaseException | None = None
         try:
             with scope:
                 await work()
-        except Exception as raised:  # noqa: BLE001 - whoever spawned it is told
-            error = raised
+        except trio.Cancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whoever spawned it is told; trio would take it for its own
+            errors.append(error)
         finally:
-            ended(error)
-            del error
+            ended(errors.pop() if errors else None)
 
+    task.cancel = partial(_trio_runner(), scope.cancel)
     trio.lowlevel.spawn_system_task(run, name="pyresilience", context=context)
-    return Task(None, get_ident(), partial(_trio_runner(), scope.cancel))
 
 
 def blocks(task: Task) -> bool:

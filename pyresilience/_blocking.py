@@ -179,28 +179,23 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
 
 
 class Task:
-    """Something that runs on its own, and can be asked to end.
-
-    Args:
-        home: The event loop it lives in; None: a thread, or trio.
-        thread: The thread it runs in; 0: it has not begun.
-        cancel: Asks it to end, callable from anywhere. A thread cannot be asked.
-        abandon: Ends it where it stands, once its event loop is closed.
-    """
+    """Something that runs on its own, and can be asked to end; first, something that is about to."""
 
     __slots__ = ("abandon", "cancel", "home", "thread")
 
-    def __init__(
-        self,
-        home: Any,
-        thread: int,
-        cancel: Callable[[], object],
-        abandon: Callable[[], object] = lambda: None,
-    ) -> None:
-        self.home = home
-        self.thread = thread
-        self.cancel = cancel
-        self.abandon = abandon
+    def __init__(self) -> None:
+        self.home: Any = None
+        """The event loop it lives in; None: a thread, or trio."""
+        self.thread = threading.get_ident()
+        """The thread it runs in; first that of whoever begins it."""
+        self.cancel: Callable[[], object] = _nothing
+        """Asks it to end, callable from anywhere. A thread cannot be asked."""
+        self.abandon: Callable[[], object] = _nothing
+        """Ends it where it stands, once its event loop is closed."""
+
+
+def _nothing() -> None:
+    """What can be done to a thread."""
 
 
 def blocks(task: Task) -> bool:
@@ -212,13 +207,12 @@ Ended: TypeAlias = Callable[[BaseException | None], object]
 """Is told how something ended: None, or with which error."""
 
 
-def spawn(work: Callable[[], Any], context: contextvars.Context, ended: Ended) -> Task:
-    """Do *work* in *context* on a worker thread, from now on; then say that it has *ended*, and with which error.
+def spawn(work: Callable[[], Any], context: contextvars.Context, ended: Ended, task: Task) -> None:
+    """Do *work* in *context* as a *task* of its own, from now on; then say that it has *ended*, and with which error.
 
     Raises:
         Crowded: The system refuses another thread.
     """
-    task = Task(None, 0, lambda: None)
 
     def run() -> None:
         task.thread = threading.get_ident()
@@ -233,7 +227,6 @@ def spawn(work: Callable[[], Any], context: contextvars.Context, ended: Ended) -
             del error
 
     _start(run)
-    return task
 
 
 Thread = threading.Thread

@@ -117,6 +117,7 @@ def circuits() -> dict[str, Any]:
 
 
 HITS, MISSES = "pyresilience_cache_hits_total", "pyresilience_cache_misses_total"
+SERVED = "pyresilience_cache_stale_served_total"
 CALLS = "pyresilience_calls_total"
 OPERATION = "pyresilience_cache_operation_duration_seconds"
 EACH = "{{function}}"
@@ -160,10 +161,12 @@ def rows() -> list[tuple[int, list[dict[str, Any]]]]:
             panel("timeseries", "Hit ratio", "Calls answered from the cache, of all calls to it.",
                   (ratio(HITS, MISSES), EACH), unit="percentunit", defaults={"max": 1}),
             panel("timeseries", "Calls to caches by source",
-                  "Fresh: from an entry. Coalesced: waited for another caller to compute. Miss: the function ran.",
+                  "Fresh: from an entry. Coalesced: waited for another caller to compute. Stale: from an expired entry. "
+                  "Miss: no answer in the cache.",
                   (f"{rate(HITS)} - {rate('pyresilience_cache_coalesced_total')}", "fresh"),
-                  (rate("pyresilience_cache_coalesced_total"), "coalesced"), (rate(MISSES), "miss"),
-                  unit="ops", stacked=True, colours={"fresh": GOOD, "coalesced": CALM, "miss": WARN}),
+                  (rate("pyresilience_cache_coalesced_total"), "coalesced"), (rate(SERVED), "stale"),
+                  (f"{rate(MISSES)} - {rate(SERVED)}", "miss"),
+                  unit="ops", stacked=True, colours={"fresh": GOOD, "coalesced": CALM, "stale": "yellow", "miss": WARN}),
             panel("timeseries", "Why misses", "Expired entries, waits that took too long, runs, results too large to keep.",
                   *((rate(f"pyresilience_cache_{each}_total"), each.replace("_", " "))
                     for each in ("stale_hits", "wait_timeouts", "recalculations", "size_limit_rejections")), unit="ops"),
@@ -179,8 +182,13 @@ def rows() -> list[tuple[int, list[dict[str, Any]]]]:
         (8, [
             panel("timeseries", "Entries", "Entries in each cache, and how many there may be.",
                   (gauge("pyresilience_cache_entries"), EACH),
-                  (f"sum by (function) (pyresilience_cache_max_entries{{{CHOSEN}}})", f"limit of {EACH}")),
-            panel("timeseries", "Size", "Estimated bytes of the entries.", (gauge("pyresilience_cache_size_bytes"), EACH), unit="bytes"),
+                  (gauge("pyresilience_cache_max_entries"), f"limit of {EACH}")),
+            panel("timeseries", "Size", "Estimated bytes of the entries, or what their weigher says, and what they may weigh.",
+                  (gauge("pyresilience_cache_size_bytes"), EACH),
+                  (gauge("pyresilience_cache_max_weight"), f"limit of {EACH}"), unit="bytes"),
+            panel("timeseries", "Background reloads", "Entries that are being reloaded, and reloads per minute that brought nothing.",
+                  (gauge("pyresilience_cache_reloading"), f"{EACH} now"),
+                  (f"60 * {rate('pyresilience_cache_reload_failures_total', 'function')}", f"{EACH} failed per minute")),
             panel("timeseries", "Failing listeners", "Events on which a listener raised. It should be 0.",
                   (rate("pyresilience_listener_errors_total", "function"), EACH), unit="ops"),
         ]),

@@ -30,7 +30,7 @@ class CacheControl(Generic[P, R]):
 
     # One call.
 
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> Hashable:
+    def key(self, /, *args: P.args, **kwargs: P.kwargs) -> Hashable:
         """The key of this call; None: it has none, and goes past the cache (`on_unhashable="bypass"`).
 
         Raises:
@@ -41,31 +41,29 @@ class CacheControl(Generic[P, R]):
         return None if key is UNKEYED else key
 
     @overload
-    def get(self: CacheControl[P, Coroutine[Any, Any, V]], *args: P.args, **kwargs: P.kwargs) -> V | None: ...
+    def get(self: CacheControl[P, Coroutine[Any, Any, V]], /, *args: P.args, **kwargs: P.kwargs) -> V | None: ...
     @overload
-    def get(self, *args: P.args, **kwargs: P.kwargs) -> R | None: ...
-    def get(self, *args: Any, **kwargs: Any) -> Any:
+    def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R | None: ...
+    def get(self, /, *args: Any, **kwargs: Any) -> Any:
         """The fresh result that is kept of this call, counted and used like that of a call; None: there is none."""
-        key = self._key(args, kwargs)
-        return None if self._is_error(key) else self._cache.get(key)
+        return self._cache.get(self._key(args, kwargs))
 
     @overload
-    def peek(self: CacheControl[P, Coroutine[Any, Any, V]], *args: P.args, **kwargs: P.kwargs) -> V | None: ...
+    def peek(self: CacheControl[P, Coroutine[Any, Any, V]], /, *args: P.args, **kwargs: P.kwargs) -> V | None: ...
     @overload
-    def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | None: ...
-    def peek(self, *args: Any, **kwargs: Any) -> Any:
+    def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | None: ...
+    def peek(self, /, *args: Any, **kwargs: Any) -> Any:
         """The fresh result that is kept of this call, without a trace; None: there is none."""
-        key = self._key(args, kwargs)
-        row = self._row(key)
-        if row is None or self._is_error(key) or not self._cache.is_fresh(row, self._cache.now()):
+        row = self._row(self._key(args, kwargs))
+        if row is None or type(row[0]) is Failure or not self._cache.is_fresh(row, self._cache.now()):
             return None
         return self._cache.hand_out(row[0])
 
-    def contains(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def contains(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Whether this call would be answered without running the function, or waiting, by a fresh entry."""
         return self._key(args, kwargs) in self._cache
 
-    def entry(self, *args: P.args, **kwargs: P.kwargs) -> CacheEntry | None:
+    def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> CacheEntry | None:
         """What is kept of this call, fresh or not; None: nothing."""
         row = self._row(self._key(args, kwargs))
         if row is None:
@@ -73,7 +71,7 @@ class CacheControl(Generic[P, R]):
         now = self._cache.now()
         return entry_of(row, self._zone(row, now), now, self._cache.hand_out)
 
-    def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+    def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
         """Why the last call with these arguments was a miss, as far as that is remembered."""
         return explain(self._cache, self._door.maker, self._key(args, kwargs))
 
@@ -102,7 +100,7 @@ class CacheControl(Generic[P, R]):
         key = self._key(args, kwargs)
         return key is not UNKEYED and self._cache.put(key, value, ttl, tags=self._door.tags_of(args, kwargs, value))
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function now, keep its result and return it; on an async function, await it.
 
         What is kept is given out to others until then. What was being computed is not kept; a failure is raised, and
@@ -113,7 +111,7 @@ class CacheControl(Generic[P, R]):
         load: Callable[..., Any] = self._door.load
         return load(key, args, kwargs, 0.0, Refresh)  # type: ignore[no-any-return]
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Forget the result of this call, and do not keep what is being computed for it now.
 
         False: nothing was kept.
@@ -194,10 +192,6 @@ class CacheControl(Generic[P, R]):
 
     def _row(self, key: Hashable) -> Row | None:
         return self._cache.shelf.rows.get(key)
-
-    def _is_error(self, key: Hashable) -> bool:
-        row = self._row(key)
-        return row is not None and type(row[0]) is Failure
 
     def _zone(self, row: Row, now: float) -> Zone:
         options = self._cache.options

@@ -179,7 +179,7 @@ class Desk:
 
     def _ended(self, key: Hashable, flight: Reload, error: BaseException | None) -> None:
         """The reload is over, even if it never began: nobody is left waiting for it."""
-        if isinstance(error, Exception) and flight.old is not None:
+        if error is not None and flight.old is not None:
             flight.in_vain = True
             flight.old[3].retry_at = self._cache.now() + self._cooldown
         if flight.in_vain:

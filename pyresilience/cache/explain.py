@@ -35,7 +35,7 @@ def explain(cache: ResultCache, maker: KeyMaker, key: Hashable) -> Explanation:
 
 def _nearest(cache: ResultCache, difference: Callable[[Hashable], str | None]) -> str | None:
     """The only argument in which an entry differs."""
-    for other in islice(reversed([*cache.shelf.rows]), NEAR):
+    for other in islice(reversed([*dict.keys(cache.shelf.rows)]), NEAR):
         name = difference(other)
         if name is not None:
             return name

@@ -86,12 +86,31 @@ def _freeze_object(value: Any, kind: type) -> Hashable:
         return kind, value
     if kind.__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
         with suppress(TypeError):  # it cannot be held weakly, and its id may be another's tomorrow: hold it
-            value = weakref.ref(value)
+            return kind, weakref.ref(value)
     try:
-        hash(value)
+        return kind, Held(value)
     except TypeError:
         raise CacheKeyError(f"a {kind.__module__}.{kind.__qualname__} is not hashable") from None
-    return kind, value
+
+
+class Held:
+    """An object that is compared by its own equality, under the hash that it has now: should that change, nobody is lost.
+
+    Raises:
+        TypeError: It has no hash.
+    """
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Any) -> None:
+        self._hash = hash(value)
+        self._value = value
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and self._hash == other._hash and bool(self._value == other._value)
 
 
 def stand_in(value: Any) -> Hashable:

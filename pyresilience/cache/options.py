@@ -13,7 +13,7 @@ from .._wiring import roll
 from ..clock import Clock, SystemClock
 from .barriers import Barriers
 from .config import CacheConfig
-from .flights import Flights
+from .flights import LOOK, Flights
 from .keeper import Keeper, PlainKeeper
 from .reloads import Reloads
 from .shelf import Row, Shelf
@@ -64,7 +64,9 @@ class Options:
                 continue
             signal = _blocking.Signal()
             errand.when_over(signal.set)
-            signal.wait(_SYSTEM, max(0.0, deadline - _SYSTEM.monotonic()))
+            while not errand.over and (left := deadline - _SYSTEM.monotonic()) > 0:
+                signal.wait(_SYSTEM, min(left, LOOK))
+                self.reloads.errands()
         return self.reloads.running == 0
 
     async def close_async(self, timeout: Duration) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
@@ -75,7 +77,9 @@ class Options:
                 continue
             signal = _async.Signal()
             errand.when_over(signal.set)
-            await signal.wait(_SYSTEM, max(0.0, deadline - _SYSTEM.monotonic()))
+            while not errand.over and (left := deadline - _SYSTEM.monotonic()) > 0:
+                await signal.wait(_SYSTEM, min(left, LOOK))
+                self.reloads.errands()
         return self.reloads.running == 0
 
     def invalidate_tag(self, tag: str, stale_since: float | None) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
-from threading import get_ident
 from typing import Any, TypeAlias
 
 from .. import _async
@@ -19,7 +18,7 @@ from ..context import deadline_around
 from .flight import leading
 from .keys import Scope
 
-Spawn: TypeAlias = Callable[[Callable[[], Any], Context, Ended], Task]
+Spawn: TypeAlias = Callable[[Callable[[], Any], Context, Ended, Task], None]
 
 
 class Errand:
@@ -49,8 +48,7 @@ class Errand:
         self.work = work
         self.ended = ended
         self.fence = fence
-        self.task = Task(None, get_ident(), lambda: None)
-        """Where it runs: first in the thread of whoever begins it."""
+        self.task = Task()
         self.over = False
         self._heard: list[Callable[[], object]] = []
 
@@ -117,8 +115,9 @@ class Reloads:
         for errand in errands:
             if errand.is_lost:
                 self._forget(errand)
-                with suppress(RuntimeError):  # it does not want to end
+                with suppress(Exception):  # it does not want to end, or its own cleanup fails
                     errand.task.abandon()
+                errand.end()
         return [errand for errand in errands if not errand.is_lost]
 
     def begin(self, errand: Errand, spawn: Spawn) -> bool:
@@ -157,7 +156,7 @@ class Reloads:
         context = _aside()
         with suppress(Crowded):
             if context.run(errand.board):
-                errand.task = spawn(errand.work, context, partial(self._end, errand))
+                spawn(errand.work, context, partial(self._end, errand), errand.task)
                 if self.closed:  # since we looked
                     errand.stop()
                 return True

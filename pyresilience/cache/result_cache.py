@@ -66,7 +66,7 @@ class ResultCache:
         """The value kept under *key*, or *default*."""
         began = self.now()
         row = self.shelf.rows.get(key)
-        hit = row is not None and self.is_fresh(row, began)
+        hit = row is not None and type(row[0]) is not Failure and self.is_fresh(row, began)
         if row is not None and hit:
             with suppress(KeyError):
                 self.shelf.touch(key)
@@ -133,7 +133,7 @@ class ResultCache:
         """
         with self.flights.lock:
             self.flights.fence_all(lambda key: scope in (None, scope_of(key)))
-            for key in [*self.shelf.rows]:  # copied in one step, as hits move rows without the lock
+            for key in [*dict.keys(self.shelf.rows)]:  # in one step, as hits move rows without the lock
                 if scope in (None, scope_of(key)) and self.shelf.drop(key, "invalidated"):
                     self.shelf.ledger.note(key, "invalidated", "the cache was cleared")
             if scope is None:

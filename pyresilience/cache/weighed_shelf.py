@@ -110,8 +110,10 @@ class WeighedShelf(Shelf):
 
     def clear(self) -> None:
         """Forget everything, the counts too."""
-        for key in [*self.rows]:
+        for key in [*dict.keys(self.rows)]:
             self.drop(key, "invalidated")
+        while self.rows:
+            self._drop_lost("invalidated")
         self.agenda.clear()
         if self._order is not None:
             self._order.clear()
@@ -125,6 +127,15 @@ class WeighedShelf(Shelf):
             key = self._victim()
             if self.drop(key, "size"):
                 self.ledger.note(key, "evicted")
+            elif next(iter(dict.keys(self.rows)), None) is key:
+                self._drop_lost("size")
+
+    def _drop_lost(self, cause: Cause) -> None:
+        """Forget the oldest row, whose key cannot be found any more: the hash of an object in it has changed."""
+        with suppress(KeyError):
+            key, row = self.rows.popitem(False)
+            self.rows[key] = row  # under the hash that it has now
+            self.drop(key, cause)
 
     def _victim(self) -> Hashable:
         """Who leaves."""

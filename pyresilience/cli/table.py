@@ -27,6 +27,7 @@ class Column:
         rank: When the screen is narrow, high ranks go first.
         value: What is sorted by.
         text: What is shown.
+        rare: Whether it is left out where no function has a number in it: what comes of options that few use.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column:
     rank: int
     value: Callable[[Figures], Any]
     text: Callable[[Any], str]
+    rare: bool = False
 
 
 def number(figures: Figures, *path: str) -> float | None:
@@ -84,16 +86,22 @@ COLUMNS = (
     Column("hit-ratio", "HIT%", 2, _cache("hit_ratio"), percent),
     Column("fresh", "FRESH", 8, _cache("fresh_hits"), count),
     Column("coalesced", "COAL", 9, _cache("coalesced"), count),
+    Column("stale-served", "OLD", 3, _cache("stale_served"), count, rare=True),
     Column("stale", "STALE", 10, _cache("stale_hits"), count),
+    Column("wait-timeouts", "WAITED", 13, _cache("wait_timeouts"), count, rare=True),
+    Column("recalculations", "LOADS", 18, _cache("recalculations"), count),
     Column("hit-p50", "HIT50", 12, _cache("hit_latency", "p50"), latency),
     Column("hit-p99", "HIT99", 7, _cache("hit_latency", "p99"), latency),
     Column("load-p50", "LOAD50", 11, lambda function: _load(function, "p50"), latency),
     Column("load-p99", "LOAD99", 4, lambda function: _load(function, "p99"), latency),
     Column("entries", "ENTRIES", 5, _cache("entries"), count),
     Column("bytes", "BYTES", 15, _cache("bytes"), size),
+    Column("too-large", "TOO.LARGE", 14, _cache("size_limit_rejections"), count, rare=True),
     Column("evicted-size", "EV.SIZE", 13, _cache("evictions", "size"), count),
     Column("evicted-expired", "EV.TTL", 14, _cache("evictions", "expired"), count),
     Column("evicted-invalidated", "EV.INV", 16, _cache("evictions", "invalidated"), count),
+    Column("reloading", "RELOADS", 18, _cache("reloading"), count, rare=True),
+    Column("reloads-failed", "REL.FAIL", 6, _cache("reload_failures"), count, rare=True),
     Column("retries", "RETRIES", 17, lambda function: runs(function, "retries"), count),
     Column("failed", "FAILED", 6, lambda function: runs(function, "failure", "rejected"), count),
     Column("circuit", "CIRCUIT", 3, circuit, _circuit_text),
@@ -146,7 +154,8 @@ def layout(functions: Sequence[Figures], columns: int, rows: int | None = None) 
     room = max(columns, 1)
     names = min(needs["function"], max(min(NAME_ROOM, room // 2), room // 3, 1))
     left, kept = room - names, {"function"}
-    for column in sorted(COLUMNS[1:], key=lambda column: column.rank):
+    wanted = [each for each in COLUMNS[1:] if not (each.rare and all(not each.value(function) for function in shown))]
+    for column in sorted(wanted, key=lambda column: column.rank):
         if left < needs[column.name] + GAP:
             break
         left -= needs[column.name] + GAP
@@ -170,6 +179,7 @@ def headline(figures: Figures) -> str:
     functions = figures["functions"]
     total = sum(calls(each) or 0 for each in functions)
     hits = sum(number(each, "cache", "hits") or 0 for each in functions)
+    old = sum(number(each, "cache", "stale_served") or 0 for each in functions)
     cached = sum(number(each, "cache", "calls") or 0 for each in functions)
     opened = sum(circuit(each) == "open" for each in functions)
     window = number(figures, "window")
@@ -177,6 +187,7 @@ def headline(figures: Figures) -> str:
         "1 function" if len(functions) == 1 else f"{len(functions)} functions",
         "1 call" if total == 1 else f"{count(total)} calls",
         f"{percent(hits / cached if cached else None)} hits",
+        f"{percent(old / cached)} old" if old and cached else "",
         "no open circuit" if not opened else f"{opened} OPEN CIRCUIT{'S' if opened > 1 else ''}",
         "since the start" if window is None else f"the last {window:g} s",
         safe(str(figures.get("timestamp", "")))[:20],

@@ -22,8 +22,8 @@ def add_to(commands: Any) -> None:
         help="show the table of functions in the terminal, live",
         description="Show the functions of a process, the busiest first, and look again every few seconds. Ctrl-C ends "
         "it. As many columns are shown as fit. HIT50 and HIT99 are the median and the 99th percentile of hits, LOAD50 "
-        "and LOAD99 of misses (of runs, where there is no cache); EV.* are evictions for want of room, by age, and by "
-        "invalidation. With the package 'rich' installed the table is coloured.",
+        "and LOAD99 of misses (of runs, where there is no cache); OLD are calls answered with an expired entry, STALE those "
+        "that found one; EV.* are evictions for want of room, by age, and by invalidation. With the package 'rich' installed the table is coloured.",
         epilog="Exit code: 0, or 1 if the server cannot be reached or is none of ours. On a terminal a server that went "
         "away is waited for. Examples: python -m pyresilience top localhost:8321 --sort load-p99; "
         "python -m pyresilience top https://shop.example/ops --once",

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from ..events import CacheHit, EventType, ResilienceEvent
+from ..events import EventType, ResilienceEvent
 from ..metrics.exporters.prometheus_text import label_value
 from ..metrics.families import CATALOGUE, Metric
 from ..metrics.latencies import Latencies
@@ -30,8 +30,9 @@ class PrometheusListener:
 
     Give it in `listeners=`, where the application serves its registry already, in one process or with the client's
     multi-process mode. It counts what events tell: runs, retries, time-outs, fallbacks, refusals, circuits, cache hits
-    and misses; not what a cache holds. The label `function` is the module and the qualified name. Several listeners
-    of one registry share their metrics, so each function may have one of its own.
+    and misses, coalesced and stale ones; not what a cache holds, nor what it does in the background. The label
+    `function` is the module and the qualified name. Several listeners of one registry share their metrics, so each
+    function may have one of its own.
 
     Args:
         registry: Where to count; None: the client's default registry.
@@ -70,11 +71,9 @@ class PrometheusListener:
         families, kind = self._families, event.event_type
         function = _label(getattr(event.function_name, "label", event.function_name))
         if kind is EventType.CACHE_HIT:
-            families.hits.labels(function).inc()
-            if isinstance(event, CacheHit) and event.source == "coalesced":
-                families.coalesced.labels(function).inc()
+            families.found(function, getattr(event, "source", "fresh"))
         elif kind is EventType.CACHE_MISS:
-            families.misses.labels(function).inc()
+            families.missed(function, getattr(event, "reason", "cold"))
         elif kind in ENDS:
             families.calls.labels(function, outcome_of(event)).inc()
             families.durations.labels(function).observe(event.duration or 0.0)
@@ -103,6 +102,7 @@ class _Families:
         self.hits = self._make(Counter, "cache.hits")
         self.misses = self._make(Counter, "cache.misses")
         self.coalesced = self._make(Counter, "cache.coalesced")
+        self.stale = self._make(Counter, "cache.stale_hits")
         self.calls = self._make(Counter, "calls")
         self.durations = self._make(Histogram, "call.duration", buckets=bounds)
         self.retries = self._make(Counter, "retries")
@@ -126,6 +126,21 @@ class _Families:
             ) from error
         self._made.append(made)
         return made
+
+    def found(self, function: str, source: str) -> None:
+        """A call of *function* was answered from that *source*; an expired entry is a miss all the same."""
+        if source == "stale":
+            self.missed(function, "expired")
+        else:
+            self.hits.labels(function).inc()
+            if source == "coalesced":
+                self.coalesced.labels(function).inc()
+
+    def missed(self, function: str, reason: str) -> None:
+        """A call of *function* found nothing usable, for that *reason*."""
+        self.misses.labels(function).inc()
+        if reason == "expired":
+            self.stale.labels(function).inc()
 
     def turn(self, function: str, state: str) -> None:
         """The circuit of *function* is in *state* now."""

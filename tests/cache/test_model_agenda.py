@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyresilience.cache.agenda import NOBODY, SLACK, Agenda
-from pyresilience.cache.barriers import FEW, Barriers
+from pyresilience.cache.barriers import CLOSE, FEW, Barriers
 
 KEYS = st.integers(0, 9)
 LIVES = st.sampled_from([0.0, 1.0, 1.5, 2.0, 5.0, 30.0, inf])
@@ -206,3 +206,23 @@ def test_many_barriers_are_told_to_be_many():
     assert not barriers.crowded(0)
     assert barriers.before(("tag 3",), 0) == (False, 0.0)
     assert barriers.before(("tag 4", "one more"), 0) == (False, None)
+
+
+def test_many_soft_barriers_of_one_tag_are_few():
+    """However often a tag is called stale, a look finds that at once, and takes nothing for younger than it is."""
+    barriers, dice, times, begun = Barriers(), random.Random(7), [], []
+    for now in range(2000):
+        if dice.random() < 0.5:
+            barriers.raise_soft("a", float(now))
+            times.append(float(now))
+        else:
+            begun.append((barriers.number, len(times)))
+        mark, before = dice.choice(begun or [(0, 0)])
+        revoked, since = barriers.before(("a",), mark)
+        assert not revoked
+        if before == len(times):
+            assert since is None
+        else:
+            assert since <= times[before]
+    assert len(barriers._barriers["a"].softs) <= CLOSE
+    assert barriers.before(("a",), begun[-1][0])[1] == next(iter(times[begun[-1][1] :]), None)

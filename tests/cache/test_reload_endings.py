@@ -1,13 +1,14 @@
 """Reloads end with the cache, with the event loop they live in, and with the process, and leave nothing stuck."""
 
 import asyncio
+import gc
 import threading
 
+import anyio
 import pytest
 from gated_upstream import ZONES, cached, is_clean, reloaded, waiting
 
-from pyresilience import CacheConfig
-from pyresilience import _blocking
+from pyresilience import CacheConfig, _blocking, resilient
 from pyresilience._lifecycle import lifecycle
 
 STALE = {"ttl": 10, "stale_while_revalidate": 1000, "reload_cooldown": 3}
@@ -77,29 +78,29 @@ async def test_a_thread_that_does_not_end(colour, clock, events, timeout):
     assert (f.cache.close(timeout), f.cache.entry(1).value) == (True, 1)
 
 
+@pytest.mark.parametrize("colour", ["asyncio", "trio"], indirect=True)
 async def test_a_task_that_does_not_end_at_once(colour, clock, events):
-    """The wait for a reload that shields itself from cancellation is bounded."""
-    if colour.is_sync:
-        pytest.skip("a thread is not cancelled")
-    import anyio
+    """The wait for a reload that takes its time over being cancelled is bounded."""
+    cleaned_up, runs = colour.event(), []
 
-    f, upstream = cached(colour, clock, events, **STALE)
-    inner, gate = upstream.answer, colour.event()
+    async def load(x):
+        runs.append(x)
+        if len(runs) > 1:
+            try:
+                await colour.event().wait()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await cleaned_up.wait()
+        return 1
 
-    async def stubborn(*args):
-        with anyio.CancelScope(shield=upstream.runs > 0):
-            if upstream.runs:
-                upstream.runs += 1
-                await gate.wait()
-            return await inner(*args)
-
-    upstream.answer = stubborn
+    f = colour.decorate(load, cache=CacheConfig(**STALE), clock=clock)
     await colour.go(f, 1)
     clock.advance(10)
     await colour.go(f, 1)
-    await colour.until(lambda: upstream.runs == 2)
+    await colour.until(lambda: len(runs) == 2)
     assert await f.cache.aclose(0.01) is False
-    gate.set()
+    assert f.cache.info().reloading == 1
+    cleaned_up.set()
     await reloaded(colour, f)
     assert f.cache.entry(1).value == 1
 
@@ -198,7 +199,7 @@ def test_closing_inside_a_reload_that_has_hardly_begun(colour, clock, monkeypatc
         on_time.append(done.wait(5))
 
     def load(x):
-        if on_time is not None and begun:
+        if begun:
             f.cache.close(20)
             done.set()
         return 1
@@ -272,9 +273,10 @@ def test_a_run_of_the_loop_ends_with_a_reload(colour, clock, events):
     running = lifecycle.running
     colour.run(leave)
     assert (is_clean(f), upstream.over, lifecycle.running) == (True, 2, running)
-    upstream.free()
+    upstream.hold()
     colour.run(leave_at_once)
     assert (is_clean(f), lifecycle.running) == (True, running)
+    upstream.free()
     runs = upstream.runs
     assert colour.run(go_on) == runs + 1
     assert f.cache.info().reload_failures == 0
@@ -283,24 +285,24 @@ def test_a_run_of_the_loop_ends_with_a_reload(colour, clock, events):
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_loop_that_is_closed_over_a_reload(clock, events, begun, caplog, recwarn):
     """A loop closed without cancelling leaves no stuck key, no errand, no call under way and no noise."""
-    runs, running = [], lifecycle.running
+    runs, running, hang = [], lifecycle.running, []
 
     async def load(x):
         runs.append(x)
-        if len(runs) == 2 or not begun:
-            await asyncio.Event().wait() if len(runs) > 1 else None
+        if hang:
+            await asyncio.Event().wait()
         return len(runs)
-
-    from pyresilience import resilient
 
     f = resilient(cache=CacheConfig(**STALE, max_reloads=1), clock=clock, listeners=[events])(load)
 
     async def leave():
         await f(1)
         clock.advance(10)
+        hang.append(1)
         assert await f(1) == 1
         if begun:
             await asyncio.sleep(0)
+            assert len(runs) == 2
 
     async def go_on():
         assert await f(1) == 1
@@ -313,12 +315,9 @@ def test_a_loop_that_is_closed_over_a_reload(clock, events, begun, caplog, recwa
     loop.close()
     assert f.cache.info().reloading == 0
     assert lifecycle.running == running
-    runs.extend([0, 0])
+    hang.clear()
     before = len(runs)
-    if begun:
-        assert asyncio.run(go_on()) == before + 1
+    assert asyncio.run(go_on()) == before + 1
     assert f.cache.close(0) is True
-    import gc
-
     gc.collect()
     assert (caplog.records, [str(each.message) for each in recwarn]) == ([], [])

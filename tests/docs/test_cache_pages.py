@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from pyresilience import CacheConfig, resilient
+from pyresilience import CacheConfig, ResultCache
 from pyresilience.cache.control import CacheControl
 from pyresilience.cache.explain import NEAR
 from pyresilience.cache.ledger import LINES
@@ -102,12 +102,7 @@ def test_every_field_of_a_view_is_explained(tables, view):
 
 def test_every_field_of_the_state_is_explained(tables):
     """The counts come first, then what is going on."""
-
-    @resilient(cache=CacheConfig())
-    def function():
-        return None
-
-    state = function.cache.info()
+    state = ResultCache(CacheConfig()).info()
     assert type(state) is CacheState
     assert [row[0].strip("`") for row in tables["CacheState"]] == [*state._fields, *vars(state)]
 

@@ -26,7 +26,7 @@ from pyresilience import (
     resilient,
 )
 from pyresilience.contrib.prometheus import PrometheusListener
-from pyresilience.events import BulkheadRejected, CacheHit, Succeeded
+from pyresilience.events import BulkheadRejected, CacheHit, CacheMissed, Succeeded
 from pyresilience.exporters import PrometheusExporter
 from pyresilience.metrics.families import CATALOGUE
 
@@ -51,7 +51,7 @@ def fails(error=ValueError):
 
 
 def test_cache_events(registry, count):
-    """Hits, misses, and hits that waited for another caller."""
+    """Hits, misses, hits that waited for another caller, and misses that met an expired entry, answered or not."""
 
     @resilient(cache=CacheConfig(), listeners=[PrometheusListener(registry)])
     def f(x):
@@ -62,8 +62,42 @@ def test_cache_events(registry, count):
     assert (count("cache_hits_total", f), count("cache_misses_total", f)) == (2, 2)
     PrometheusListener(registry)(CacheHit(function_name="g", source="coalesced"))
     PrometheusListener(registry)(CacheHit(function_name="g", source="fresh"))
+    PrometheusListener(registry)(CacheHit(function_name="g", source="stale"))
+    PrometheusListener(registry)(CacheMissed(function_name="g", reason="expired"))
+    PrometheusListener(registry)(CacheMissed(function_name="g", reason="invalidated"))
+    told = ("stale_hits", "misses")
+    assert [registry.get_sample_value(f"pyresilience_cache_{each}_total", {"function": "g"}) for each in told] == [2, 3]
     assert registry.get_sample_value("pyresilience_cache_coalesced_total", {"function": "g"}) == 1
     assert registry.get_sample_value("pyresilience_cache_hits_total", {"function": "g"}) == 2
+
+
+def test_it_counts_as_the_metrics_do(registry, count, clock):
+    """Of a cache with zones, hits and misses from events are those of its own metrics."""
+    down = []
+
+    @resilient(
+        cache=CacheConfig(ttl=10, stale_if_error=20, enable_metrics=True),
+        clock=clock,
+        listeners=[PrometheusListener(registry)],
+    )
+    def f(x):
+        if down:
+            raise ConnectionError
+        return x
+
+    f(1)
+    f(1)
+    clock.advance(10)
+    down.append(1)
+    f(1)
+    f(1)
+    clock.advance(1)
+    down.clear()
+    f(1)
+    stats = f.metrics.get_stats()
+    assert (stats.hits, stats.misses, stats.stale_hits) == (1, 4, 3)
+    for name in ("hits", "misses", "stale_hits"):
+        assert count(f"cache_{name}_total", f) == getattr(stats, name), name
 
 
 def test_runs_and_retries(registry, count, clock):
@@ -196,7 +230,7 @@ def test_names_labels_and_help_are_those_of_the_catalogue(registry):
         for each in CATALOGUE
     }
     assert families.items() <= known.items()
-    assert len(families) == 11
+    assert len(families) == 12
     exporter.stop()
 
 

@@ -95,7 +95,7 @@ def busy():
     """A function whose every kind of metric has something to say."""
 
     @resilient(
-        cache=CacheConfig(enable_metrics=True),
+        cache=CacheConfig(enable_metrics=True, max_weight="1MB"),
         retry=RetryConfig(max_attempts=2, delay=0),
         circuit_breaker=CircuitBreakerConfig(failure_threshold=3),
     )

@@ -84,7 +84,7 @@ def rich():
     """A function with something to say in every family."""
 
     @resilient(
-        cache=CacheConfig(enable_metrics=True, max_size=2),
+        cache=CacheConfig(enable_metrics=True, max_size=2, max_weight="1MB"),
         retry=RetryConfig(max_attempts=2, delay=0),
         circuit_breaker=CircuitBreakerConfig(failure_threshold=4),
         fallback=FallbackConfig(handler=-1),

@@ -137,7 +137,7 @@ def busy():
     outcomes = iter([ValueError("no"), "yes", *[KeyError("never")] * 9])
 
     @resilient(
-        cache=CacheConfig(enable_metrics=True, max_size=1),
+        cache=CacheConfig(enable_metrics=True, max_size=1, max_weight="1MB"),
         fallback=FallbackConfig(handler="instead"),
         retry=RetryConfig(max_attempts=2, delay=0),
         circuit_breaker=CircuitBreakerConfig(failure_threshold=3),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
+from datetime import timedelta
+from typing import Any, TypedDict
 
 from typing_extensions import assert_type
 
@@ -22,7 +24,7 @@ from pyresilience import (
     remaining,
     resilient,
 )
-from pyresilience.cache.views import CacheInfo
+from pyresilience.cache.views import CacheEntry, CacheInfo, CacheState, Explanation
 
 
 @resilient(retry=RetryConfig(delay="250ms"), cache=CacheConfig(ttl="5m"))
@@ -119,3 +121,95 @@ if area.metrics is not None:
 assert_type(area.pipeline.metrics, PipelineMetrics | None)
 with MetricsContext(None) as recorded:
     assert_type(recorded, MetricsContext)
+
+
+# The control surface of a cache: called with the function's own arguments, it speaks of what the function returns.
+
+
+class Kept(TypedDict):
+    id: int
+
+
+@resilient(cache=CacheConfig(ttl=lambda token: token["id"], tags=("{user_id}",), copy="deep"))
+def profile(user_id: int, *, locale: str = "en") -> Kept:
+    return {"id": user_id}
+
+
+@resilient(cache=CacheConfig(ttl="5m", stale_while_revalidate=timedelta(minutes=1), cache_exceptions=KeyError))
+async def aprofile(user_id: int, *, locale: str = "en") -> Kept:
+    return {"id": user_id}
+
+
+cached = profile.cache
+if cached is not None:
+    assert_type(cached.get(1, locale="de"), Kept | None)
+    assert_type(cached.peek(1), Kept | None)
+    assert_type(cached.contains(1), bool)
+    assert_type(cached.put({"id": 1}, 1, locale="de"), bool)
+    assert_type(cached.put({"id": 1}, 1, ttl="5m"), bool)
+    assert_type(cached.refresh(1), Kept)
+    assert_type(cached.invalidate(1), bool)
+    assert_type(cached.key(1), Hashable)
+    assert_type(cached.entry(1), CacheEntry | None)
+    assert_type(cached.explain(1, locale="de"), Explanation)
+    assert_type(cached.info(), CacheState)
+    assert_type(cached.info().weight, float)
+    assert_type(cached.info().hits, int)
+    assert_type(cached.ttl, float | None)
+    assert_type(cached.close("5s"), bool)
+    cached.invalidate_tag("1", soft=True)
+    cached.clear()
+    with cached.bypass(), cached.disabled():
+        pass
+    hits, misses, maxsize, currsize = cached.info()
+    assert_type(hits, int)
+
+acached = aprofile.cache
+if acached is not None:
+    assert_type(acached.get(1, locale="de"), Kept | None)
+    assert_type(acached.peek(1), Kept | None)
+    assert_type(acached.put({"id": 1}, 1, locale="de"), bool)
+    assert_type(acached.put({"id": 1}, 1, ttl=5), bool)
+    assert_type(acached.entry(1), CacheEntry | None)
+    assert_type(acached.explain(1), Explanation)
+
+
+async def refresh() -> None:
+    assert acached is not None
+    assert_type(await acached.refresh(1), Kept)
+    assert_type(await acached.aclose(), bool)
+    acontrol = client.aget.cache
+    assert acontrol is not None
+    assert_type(await acontrol.refresh(client, 1), str)
+
+
+control = client.get.cache
+acontrol = client.aget.cache
+if control is not None and acontrol is not None:
+    assert_type(control.get(client, 1), str | None)
+    assert_type(control.peek(client, 1), str | None)
+    assert_type(control.put("1", client, 1), bool)
+    assert_type(control.refresh(client, 1), str)
+    assert_type(control.entry(client, 1), CacheEntry | None)
+    assert_type(control.explain(client, 1), Explanation)
+    assert_type(acontrol.get(client, 1), str | None)
+    assert_type(acontrol.peek(client, 1), str | None)
+    assert_type(acontrol.put("1", client, 1), bool)
+
+# What must be refused.
+if cached is not None and acached is not None and control is not None:
+    cached.get("1")  # type: ignore[arg-type]
+    cached.peek()  # type: ignore[call-arg]
+    cached.put({"id": "1"}, 1)  # type: ignore[call-overload]
+    cached.put({"id": 1}, "1")  # type: ignore[call-overload]
+    cached.refresh(1, "de")  # type: ignore[call-arg]
+    cached.entry("1")  # type: ignore[arg-type]
+    cached.explain()  # type: ignore[call-arg]
+    acached.put({"id": "1"}, 1)  # type: ignore[call-overload]
+    control.get(1)  # type: ignore[call-arg, arg-type]
+CacheConfig(policy="fifo")  # type: ignore[arg-type]
+CacheConfig(on_wait_timeout="wait")  # type: ignore[arg-type]
+CacheConfig(copy="flat")  # type: ignore[arg-type]
+CacheConfig(vary=("tenant",))  # type: ignore[arg-type]
+assert_type(ResultCache(CacheConfig(tags=())).put("key", 1, "5m", tags=["a"]), bool)
+assert_type(ResultCache().info(), CacheState)
