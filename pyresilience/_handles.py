@@ -9,7 +9,7 @@ from ._typing import P, R
 
 if TYPE_CHECKING:
     from .cache.control import CacheControl
-    from .cache.views import CacheInfo
+    from .cache.info import CacheInfo
     from .metrics.cache_metrics import CacheMetrics
     from .pipeline import Pipeline
     from .stages.circuit_breaker import CircuitBreaker

@@ -15,8 +15,8 @@ from ._wiring import Wiring
 from .cache.config import CacheConfig
 from .cache.control import CacheControl
 from .cache.door import Door
+from .cache.info import CacheInfo
 from .cache.result_cache import ResultCache
-from .cache.views import CacheInfo
 from .clock import Clock
 from .events import ResilienceListener
 from .stages.base import AsyncHandler, Handler, Stage, StageConfig

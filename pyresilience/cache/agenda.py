@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from heapq import heappop, heappush
 from itertools import count
 from math import inf
 from operator import itemgetter
@@ -67,6 +66,8 @@ class Agenda:
 
     def add(self, key: Hashable, until: float) -> None:
         """The entry of *key* is over then, before the horizon."""
+        from heapq import heappush  # most agendas never need it
+
         heappush(self._others, (until, self._number(), key))
         self.soonest = min(self.soonest, until)
         if len(self._others) > self._most:
@@ -113,7 +114,9 @@ class Agenda:
     def _strike(self) -> Hashable:
         """Strike off the next line."""
         if not self._untils or (self._others and self._others[0][0] < self._untils[0]):
-            _, _, key = heappop(self._others)
+            from heapq import heappop
+
+            key: Hashable = heappop(self._others)[2]
             return key
         self._untils.popleft()
         return self._keys.popleft() if self._keys else None

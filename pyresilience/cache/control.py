@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Hashable
 from contextlib import AbstractContextManager
 from inspect import signature
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from .._typing import Duration, P, R
+from .._typing import Duration, P
 from .door import Door
-from .explain import explain
 from .flight import Refresh
-from .keeper import Failure
+from .info import CacheInfo, CacheState
+from .keeping import Failure
 from .keys import UNKEYED
 from .shelf import Row
-from .terms import FRESH, GONE, Zone
-from .views import CacheEntry, CacheInfo, CacheState, Explanation, entry_of
+
+if TYPE_CHECKING:
+    from .views import CacheEntry, Explanation
 
 V = TypeVar("V")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class CacheControl(Generic[P, R]):
+class CacheControl(Generic[P, R_co]):
     """The cache of one function, addressed by the function's own arguments."""
 
-    def __init__(self, function: Callable[P, R], door: Door) -> None:
+    def __init__(self, function: Callable[P, R_co], door: Door) -> None:
         self._door = door
         self._cache = door.cache
         self.__wrapped__ = function
@@ -43,7 +45,7 @@ class CacheControl(Generic[P, R]):
     @overload
     def get(self: CacheControl[P, Coroutine[Any, Any, V]], /, *args: P.args, **kwargs: P.kwargs) -> V | None: ...
     @overload
-    def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R | None: ...
+    def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co | None: ...
     def get(self, /, *args: Any, **kwargs: Any) -> Any:
         """The fresh result that is kept of this call, counted and used like that of a call; None: there is none."""
         return self._cache.get(self._key(args, kwargs))
@@ -51,7 +53,7 @@ class CacheControl(Generic[P, R]):
     @overload
     def peek(self: CacheControl[P, Coroutine[Any, Any, V]], /, *args: P.args, **kwargs: P.kwargs) -> V | None: ...
     @overload
-    def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | None: ...
+    def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co | None: ...
     def peek(self, /, *args: Any, **kwargs: Any) -> Any:
         """The fresh result that is kept of this call, without a trace; None: there is none."""
         row = self._row(self._key(args, kwargs))
@@ -65,20 +67,24 @@ class CacheControl(Generic[P, R]):
 
     def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> CacheEntry | None:
         """What is kept of this call, fresh or not; None: nothing."""
+        from .views import entry_of
+
         row = self._row(self._key(args, kwargs))
         if row is None:
             return None
         now = self._cache.now()
-        return entry_of(row, self._zone(row, now), now, self._cache.hand_out)
+        return entry_of(row, self._state(row, now), now, self._cache.hand_out)
 
     def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
         """Why the last call with these arguments was a miss, as far as that is remembered."""
+        from .explain import explain
+
         return explain(self._cache, self._door.maker, self._key(args, kwargs))
 
     @overload
     def put(self: CacheControl[P, Coroutine[Any, Any, V]], value: V, /, *args: P.args, **kwargs: P.kwargs) -> bool: ...
     @overload
-    def put(self, value: R, /, *args: P.args, **kwargs: P.kwargs) -> bool: ...
+    def put(self: CacheControl[P, V], value: V, /, *args: P.args, **kwargs: P.kwargs) -> bool: ...
     @overload
     def put(self, value: Any, /, *args: Any, ttl: Duration, **kwargs: Any) -> bool: ...
     def put(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
@@ -100,7 +106,7 @@ class CacheControl(Generic[P, R]):
         key = self._key(args, kwargs)
         return key is not UNKEYED and self._cache.put(key, value, ttl, tags=self._door.tags_of(args, kwargs, value))
 
-    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function now, keep its result and return it; on an async function, await it.
 
         What is kept is given out to others until then. What was being computed is not kept; a failure is raised, and
@@ -193,8 +199,8 @@ class CacheControl(Generic[P, R]):
     def _row(self, key: Hashable) -> Row | None:
         return self._cache.shelf.rows.get(key)
 
-    def _zone(self, row: Row, now: float) -> Zone:
+    def _state(self, row: Row, now: float) -> str:
         options = self._cache.options
         if options is None:
-            return FRESH if now < row[1] else GONE
-        return options.terms.zone(row[3], now)
+            return "fresh" if now < row[1] else "gone"
+        return options.terms.zone(row[3], now).value

@@ -12,8 +12,7 @@ from typing import Any
 from .. import _async, _blocking
 from .._settings import seconds
 from ..stages.base import AsyncHandler, Handler
-from .flight import Flight, Reload, Waiting
-from .flights import Home, Signal
+from .flight import Flight, Home, Reload, Signal, Waiting
 from .keys import UNKEYED, scope_of
 from .loader import Load, Loader
 from .options import Options

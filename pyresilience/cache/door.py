@@ -10,7 +10,6 @@ from .._call import Call
 from .._wiring import Wiring
 from ..events import CacheHit
 from ..stages.base import AsyncHandler, Handler
-from .desk import Desk
 from .keys import SHORT, KeyMaker, Scope
 from .loader import Load, Loader
 from .result_cache import ResultCache
@@ -18,6 +17,7 @@ from .valve import Find, Valve
 
 if TYPE_CHECKING:
     from ..metrics.cache_metrics import CacheMetrics
+    from .desk import Desk
 
 NOTHING: Any = object()
 """Stands for the first argument of a call that has none."""
@@ -47,7 +47,7 @@ class Door:
         self.scope = Scope(name) if shared else None
         self.metrics = cache.metrics_of(self.scope)
         self.loader = Loader(name, cache, wiring, self.metrics, limit)
-        self.desk = None if cache.options is None else Desk(name, self.loader, cache.options, function)
+        self.desk = _desk(name, self.loader, function)
         self.valve = Valve(cache.shelf.ledger)
         self._wiring = wiring
         maker = KeyMaker(function, cache.config, self.scope)
@@ -178,3 +178,13 @@ class Door:
 def _together(first: Any, rest: tuple[Any, ...]) -> tuple[Any, ...]:
     """The positional arguments of a call."""
     return () if first is NOTHING else (first, *rest)
+
+
+def _desk(name: str, loader: Loader, function: Callable[..., Any]) -> Desk | None:
+    """The closer look, where the settings of the cache ask for one."""
+    options = loader.cache.options
+    if options is None:
+        return None
+    from .desk import Desk
+
+    return Desk(name, loader, options, function)

@@ -13,6 +13,10 @@ from .._forks import renew_in_child
 from .._outcome import Outcome
 from .shelf import Row
 
+Signal: TypeAlias = Callable[[], _blocking.Signal | _async.Signal]
+Home: TypeAlias = Callable[[], Any]
+Limit: TypeAlias = float | Callable[[Call], float] | None
+
 leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=None)
 """The flight that was begun last around us. It stays there when it is over."""
 

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from .. import _async, _blocking
-from .._call import Call
+from .. import _async
 from .._forks import renew_in_child
 from .._outcome import Error, Outcome, Value
 from ..clock import Clock
-from .flight import NO_KEYWORDS, Flight, leading
+from .flight import NO_KEYWORDS, Flight, Home, Limit, Signal, leading
 from .invalidations import Invalidations
-from .keeper import PLAIN, RowMaker, only_once
+from .keeping import PLAIN, RowMaker, only_once
 from .keys import UNKEYED
 from .shelf import Row, Shelf
-
-Signal: TypeAlias = Callable[[], _blocking.Signal | _async.Signal]
-Home: TypeAlias = Callable[[], Any]
-Limit: TypeAlias = float | Callable[[Call], float] | None
 
 IN_FLIGHT: Row = (None, 0.0)
 """Stands for a row that another caller is computing."""
@@ -103,6 +98,8 @@ class Flights:
 
     def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: Limit) -> bool:
         """Wait for the flight of *key*; False: there is none any more, or it would wait for us."""
+        if self.lock._is_owned():  # type: ignore[attr-defined]  # we are a handler: who leads may wait for us
+            return False
         waker = signal()
         with self.lock:
             leader = self._flying.setdefault(key, flight)

@@ -86,7 +86,7 @@ def _freeze_object(value: Any, kind: type) -> Hashable:
         return kind, value
     if kind.__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
         with suppress(TypeError):  # it cannot be held weakly, and its id may be another's tomorrow: hold it
-            return kind, weakref.ref(value)
+            value = weakref.ref(value)
     try:
         return kind, Held(value)
     except TypeError:
@@ -94,7 +94,7 @@ def _freeze_object(value: Any, kind: type) -> Hashable:
 
 
 class Held:
-    """An object that is compared by its own equality, under the hash that it has now: should that change, nobody is lost.
+    """An object, or a weak reference to one, under the hash that it has now: should that change, it is found all the same.
 
     Raises:
         TypeError: It has no hash.

@@ -4,60 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf, isnan
-from types import AsyncGeneratorType, CoroutineType
-from typing import Any, TypeAlias
+from typing import Any
 
-from .._call import Call
 from .._outcome import Outcome, Value
 from .._settings import seconds
 from .config import CacheConfig
 from .copies import copier
+from .keeping import NO_TIME, PLAIN, REFUSED, TOO_HEAVY, USED_UP, Failure, NotKept, only_once
 from .pristine import pristine
 from .shelf import Row
 from .terms import Entry, Terms
 from .weight import weight_of
-
-RowMaker: TypeAlias = Callable[[Call, Any, float], "Row | None"]
-"""Makes the row of a call's result, at that time; None: it is not kept, and the call knows why."""
-
-
-class Failure:
-    """An error that is kept, in the place of a value."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-class NotKept(str):
-    """Why a result is not kept."""
-
-    __slots__ = ()
-
-
-TOO_HEAVY = NotKept("it weighs more than max_entry_weight or max_weight")
-REFUSED = NotKept("cache_if said no")
-USED_UP = NotKept("it can be used only once")
-NO_TIME = NotKept("ttl gave it no time to live")
-
-
-class PlainKeeper:
-    """Makes rows that are good for a TTL, and no more."""
-
-    __slots__ = ("_life",)
-
-    def __init__(self, config: CacheConfig) -> None:
-        assert not callable(config.ttl)
-        self._life = seconds(config.ttl) or inf
-
-    def row_of(self, call: Call, value: Any, now: float) -> Row:
-        """The row of a flight's result."""
-        return value, now + self._life
-
-    def row(self, value: Any, now: float, *, ttl: float | None = None, tags: Sequence[str] = ()) -> Row:
-        """The row of *value*, good for *ttl* seconds, or as configured; there are no tags here."""
-        return value, now + (self._life if ttl is None else ttl or inf)
 
 
 class Keeper:
@@ -126,7 +83,7 @@ class Keeper:
         """The row of an error that is a result, too; None: it is none."""
         if self._terms is None or not isinstance(error, self._cached_errors):
             return None
-        entry = Entry(now, self._negative_ttl, 0.0, call.tags or (), call.mark)
+        entry = Entry(now, self._negative_ttl, 0.0, call.tags, call.mark)
         kept = Failure(pristine(error))
         weight = weight_of(kept) if self._weigh is weight_of else 0
         if weight > self._heaviest:
@@ -182,13 +139,3 @@ class Keeper:
 
 def _is_limited(config: CacheConfig) -> bool:
     return config.max_weight is not None or config.max_entry_weight is not None
-
-
-PLAIN = frozenset({dict, list, tuple, str, bytes, int, float, bool, type(None)})
-"""The usual results, which can be used any number of times."""
-
-
-def only_once(value: Any) -> bool:
-    """Whether *value* is used up by using it (a coroutine, a generator, an iterator): never kept, never shared."""
-    kind = type(value)
-    return issubclass(kind, (CoroutineType, AsyncGeneratorType)) or hasattr(kind, "__next__")

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import NamedTuple
 
 LINES = 1024
 """Departures that are remembered."""
 
 
-class Line(NamedTuple):
+class Line:
     """One departure."""
 
-    digest: int
-    reason: str
-    detail: str
+    __slots__ = ("detail", "digest", "reason")
+
+    def __init__(self, digest: int, reason: str, detail: str) -> None:
+        self.digest = digest
+        self.reason = reason
+        self.detail = detail
 
 
 class Ledger:

@@ -15,7 +15,7 @@ from ..events import CacheHit, CacheMissed, TimedOut
 from ..stages.base import AsyncHandler, Handler
 from .flight import NO_KEYWORDS, Flight
 from .flights import IN_FLIGHT
-from .keeper import TOO_HEAVY
+from .keeping import TOO_HEAVY
 from .result_cache import ResultCache
 from .shelf import Row
 
@@ -183,9 +183,13 @@ class Loader:
         """A row is handed out after a closer look; *begun*: and is being reloaded for that."""
         if self._wiring.heard:
             self.tell_hit("fresh" if fresh else "stale")
-        if self.metrics is not None:
-            took = self.cache.now() - began
-            self.metrics.record_call(took, hit=fresh, coalesced=False, stale=not fresh, served=not fresh, ran=begun)
+        if self.metrics is None:
+            return
+        if fresh and not begun:
+            self.metrics.count_hit(began, self.cache.now)
+            return
+        took = self.cache.now() - began
+        self.metrics.record_call(took, hit=fresh, coalesced=False, stale=not fresh, served=not fresh, ran=begun)
 
     def tell_hit(self, source: str) -> None:
         """Say that a cached result is returned."""

@@ -1,10 +1,8 @@
-"""What a cache is made of: a plain shelf and plain flights, or what its settings ask for beyond a size and a TTL."""
+"""What a cache is made of whose settings ask for more than a size and a TTL."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
 
 from .. import _async, _blocking
 from .._settings import seconds
@@ -13,29 +11,14 @@ from .._wiring import roll
 from ..clock import Clock, SystemClock
 from .barriers import Barriers
 from .config import CacheConfig
-from .flights import LOOK, Flights
-from .keeper import Keeper, PlainKeeper
+from .flights import LOOK
+from .keeper import Keeper
 from .reloads import Reloads
-from .shelf import Row, Shelf
+from .shelf import Row
+from .tags import names
 from .terms import AHEAD, FRESH, Terms
+from .weighed_shelf import WeighedShelf
 from .zoned_flights import ZonedFlights
-
-if TYPE_CHECKING:
-    from .weighed_shelf import WeighedShelf
-
-PLAIN = {
-    "max_size",
-    "ttl",
-    "key",
-    "on_unhashable",
-    "enable_metrics",
-    "metrics_sampling_rate",
-    "ignore",
-    "vary",
-    "version",
-}
-"""The settings that a plain shelf and plain flights can do."""
-
 
 _SYSTEM = SystemClock()
 """Measures how long closing takes, whatever clock the cache has: nobody may move that on meanwhile."""
@@ -48,7 +31,7 @@ class Options:
         self._barriers = Barriers()
         self.terms = _terms(config, self._barriers)
         self.keeper = Keeper(config, self.terms, roll, weighs=measured)
-        self.shelf = _weighed_shelf(config)
+        self.shelf = WeighedShelf(config.max_size, float(config.max_weight or inf), config.policy)
         self.flights = ZonedFlights(self.shelf, self.keeper, self.terms, config, clock)
         self.reloads = Reloads(config.max_reloads)
 
@@ -82,6 +65,9 @@ class Options:
                 self.reloads.errands()
         return self.reloads.running == 0
 
+    checked = staticmethod(names)
+    """Tags, if they are names."""
+
     def invalidate_tag(self, tag: str, stale_since: float | None) -> None:
         """Raise a barrier before all that has *tag*; the holder locks."""
         if stale_since is None:
@@ -90,36 +76,8 @@ class Options:
             self._barriers.raise_soft(tag, stale_since)
         rows = self.shelf.rows
         if self._barriers.crowded(len(rows)):
-            used = [tag for row in [*rows.values()] for tag in row[3].tags]
+            used = [tag for row in [*rows.values()] for tag in row[3].tags or ()]
             self._barriers.thin_out(used, self.flights.oldest_mark(self._barriers.number))
-
-
-class Furniture(NamedTuple):
-    """The parts of one cache."""
-
-    shelf: Shelf
-    flights: Flights
-    keeper: PlainKeeper | Keeper
-    options: Options | None
-
-
-def furnish(config: CacheConfig, clock: Clock, *, measured: bool) -> Furniture:
-    """The parts of a cache of these settings.
-
-    Args:
-        config: The settings.
-        clock: Where the time is read.
-        measured: Whether it is to keep account of what it holds.
-    """
-    if not _is_plain(config):
-        options = Options(config, clock, measured=measured)
-        return Furniture(options.shelf, options.flights, options.keeper, options)
-    if measured:
-        shelf: Shelf = _weighed_shelf(config)
-        keeper: PlainKeeper | Keeper = Keeper(config, None, roll, weighs=True)
-    else:
-        shelf, keeper = Shelf(config.max_size), PlainKeeper(config)
-    return Furniture(shelf, Flights(shelf, keeper.row_of, clock), keeper, None)
 
 
 def _checked(timeout: Duration) -> float:
@@ -132,19 +90,6 @@ def _checked(timeout: Duration) -> float:
     if not limit >= 0:
         raise ValueError(f"timeout must be >= 0, got {timeout!r}")
     return limit
-
-
-def _is_plain(config: CacheConfig) -> bool:
-    """Whether it asks for no more than a plain shelf and plain flights can do."""
-    if callable(config.ttl):
-        return False
-    return all(getattr(config, each.name) == each.default for each in fields(config) if each.name not in PLAIN)
-
-
-def _weighed_shelf(config: CacheConfig) -> WeighedShelf:
-    from .weighed_shelf import WeighedShelf
-
-    return WeighedShelf(config.max_size, float(config.max_weight or inf), config.policy)
 
 
 def _terms(config: CacheConfig, barriers: Barriers) -> Terms:

@@ -11,15 +11,15 @@ from .._settings import seconds
 from .._typing import Duration
 from ..clock import Clock, SystemClock
 from .config import CacheConfig
-from .keeper import TOO_HEAVY, Failure
+from .furnishing import furnish
+from .info import CacheState
+from .keeping import TOO_HEAVY, Failure
 from .keys import Scope, scope_of, stand_in
-from .options import furnish
 from .shelf import Row
-from .tags import names
-from .views import CacheState
 
 if TYPE_CHECKING:
     from ..metrics.cache_metrics import CacheMetrics
+    from .options import Options
 
 
 class ResultCache:
@@ -92,10 +92,10 @@ class ResultCache:
         life = None if ttl is None else seconds(ttl)
         if life is not None and not life >= 0:
             raise ValueError(f"ttl must be >= 0, got {ttl!r}")
-        if tags and (self.options is None or self.config.tags is None):
-            raise ValueError("tags need a cache that was made for them: give CacheConfig(tags=...), which may be empty")
+        if tags:
+            tags = self._for_tags().checked(tags)
         now = self.now()
-        row = self._keeper.row(value, now, ttl=life, tags=names(tags))
+        row = self._keeper.row(value, now, ttl=life, tags=tags)
         with self.flights.lock:
             self.flights.fence(key)
             self.shelf.drop(key, "replaced")
@@ -113,7 +113,7 @@ class ResultCache:
         """The values of all entries that are still good, in no order that matters."""
         now = self.now()
         rows = [*self.shelf.rows.values()]
-        return [row[0] for row in rows if self.is_fresh(row, now) and type(row[0]) is not Failure]
+        return [self.hand_out(row[0]) for row in rows if self.is_fresh(row, now) and type(row[0]) is not Failure]
 
     def invalidate(self, key: Hashable) -> bool:
         """Forget *key*, and do not keep what is being computed for it now; False: nothing was kept."""
@@ -150,11 +150,16 @@ class ResultCache:
         Raises:
             ValueError: The cache was not made for tags.
         """
+        options = self._for_tags()
+        options.checked((tag,))
+        with self.flights.lock:
+            options.invalidate_tag(tag, self.now() if soft else None)
+
+    def _for_tags(self) -> Options:
+        """The machines of a cache that was made for tags."""
         if self.options is None or self.config.tags is None:
             raise ValueError("tags need a cache that was made for them: give CacheConfig(tags=...), which may be empty")
-        names((tag,))
-        with self.flights.lock:
-            self.options.invalidate_tag(tag, self.now() if soft else None)
+        return self.options
 
     @property
     def ttl(self) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import signature
-from string import Formatter
 from typing import Any, TypeAlias
 
 Tagger: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any], Any], tuple[str, ...]]
@@ -62,6 +61,8 @@ def names(tags: Any) -> tuple[str, ...]:
 
 def _fields(tag: str) -> set[str]:
     """The parameters that *tag* names: of `{user.id}` and `{users[0]}` the first word, and those in formats of others."""
+    from string import Formatter
+
     found: set[str] = set()
     try:
         for _, field, form, _ in Formatter().parse(tag):

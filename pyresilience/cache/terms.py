@@ -52,7 +52,7 @@ class Entry:
     reason: Literal["expired", "invalidated"] = "expired"
     """Why it is good no longer, once that is so."""
 
-    def __init__(self, born: float, life: float, took: float, tags: Sequence[str], mark: int) -> None:
+    def __init__(self, born: float, life: float, took: float, tags: Sequence[str] | None, mark: int) -> None:
         self.born = born
         self.used = born
         """When it was handed out last as a fresh one."""
@@ -63,6 +63,7 @@ class Entry:
         self.took = took
         """Seconds it took to compute."""
         self.tags = tags
+        """What it is called; None: it may be called anything."""
         self.mark = mark
         """The last invalidation of a tag that it is known to have survived."""
 
@@ -124,7 +125,7 @@ class Terms:
 
     def zone(self, entry: Entry, now: float) -> Zone:
         """What can be done with *entry* now."""
-        if entry.mark < self.barriers.number and entry.tags and self._is_revoked(entry):
+        if entry.mark < self.barriers.number and entry.tags != () and self._is_revoked(entry):
             return GONE
         until, idle = entry.until, entry.used + self.idle
         until = min(until, idle)
@@ -146,7 +147,10 @@ class Terms:
     def _is_revoked(self, entry: Entry) -> bool:
         """Compare *entry* with the barriers raised since it was last compared."""
         number = self.barriers.number
-        revoked, since = self.barriers.before(entry.tags, entry.mark)
+        if entry.tags is None:
+            revoked, since = self.barriers.outdate(None, entry.mark), None
+        else:
+            revoked, since = self.barriers.before(entry.tags, entry.mark)
         if revoked:
             entry.reason = "invalidated"
             entry.void()

@@ -1,48 +1,18 @@
-"""What a cache says of itself and of an entry, for a reader. Nothing here can be used to change it."""
+"""What a cache says of an entry, for a reader. Nothing here can be used to change it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from .keeper import Failure
+from .keeping import Failure
 from .pristine import pristine
 from .shelf import Row
-from .terms import Zone
 
 PLAIN = 2
 """A plain row is a value and its end."""
-
-
-class CacheInfo(NamedTuple):
-    """The counts of a cache, named as `functools.lru_cache` names them."""
-
-    hits: int
-    misses: int
-    maxsize: int
-    currsize: int
-
-
-class CacheState(CacheInfo):
-    """The counts, and what is going on.
-
-    Attributes:
-        weight: What the entries weigh together; 0 where nobody weighs them.
-        max_weight: What they may weigh; None: anything.
-        reloading: Reloads that run in the background.
-        reload_failures: How many have failed so far.
-    """
-
-    weight: float
-    max_weight: float | None
-    reloading: int
-    reload_failures: int
-
-    def __repr__(self) -> str:
-        more = "".join(f", {name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({super().__repr__().partition('(')[2][:-1]}{more})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +62,7 @@ class Explanation:
         return f"{text}; cached now" if self.cached else text
 
 
-def entry_of(row: Row, zone: Zone, now: float, hand_out: Callable[[Any], Any]) -> CacheEntry:
+def entry_of(row: Row, state: Any, now: float, hand_out: Callable[[Any], Any]) -> CacheEntry:
     """What *row* says to a reader, who gets its value as a caller would."""
     value, until, weight, more = (*row, 0, None) if len(row) == PLAIN else row
     failed = type(value) is Failure
@@ -101,9 +71,9 @@ def entry_of(row: Row, zone: Zone, now: float, hand_out: Callable[[Any], Any]) -
     return CacheEntry(
         value=None if failed else hand_out(value),
         error=pristine(value.error) if failed else None,
-        state=zone.value,
+        state=state,
         age=None if more is None else now - more.born,
         expires_in=None if until == inf else until - now,
         weight=weight,
-        tags=() if more is None else tuple(more.tags),
+        tags=() if more is None else tuple(more.tags or ()),
     )

@@ -12,9 +12,10 @@ from .._settings import seconds
 from ..clock import Clock
 from ..errors import ResilienceTimeoutError
 from .config import CacheConfig
-from .flight import Flight
-from .flights import Flights, Home, Limit, Signal
-from .keeper import Failure, Keeper
+from .flight import Flight, Home, Limit, Signal
+from .flights import Flights
+from .keeper import Keeper
+from .keeping import Failure
 from .shelf import Row, Shelf
 from .terms import AHEAD, FRESH, GONE, SPARE, STALE, Entry, Terms, Zone
 

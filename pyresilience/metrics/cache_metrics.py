@@ -91,6 +91,17 @@ class CacheMetrics(Recorder):
 
     # On the way of a call.
 
+    def count_hit(self, moment: float, now: Callable[[], float]) -> None:
+        """A fresh entry was found at that *moment* of the cache's clock, which *now* reads."""
+        if self.skip > 0:
+            self.skip -= 1
+        elif self.sampling_rate:
+            self.hits += 1
+            if self.draw is not None:
+                self.skip = self.draw()
+            if moment >= self.turn:
+                self.time_hit(moment, now() - moment)
+
     def time_hit(self, moment: float, took: float) -> None:
         """The hit that was just counted in `hits` took so many seconds; so did those since the last one timed.
 

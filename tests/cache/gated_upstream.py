@@ -68,7 +68,7 @@ def waiting(f):
 
 def is_clean(f):
     """Whether nothing is under way, and nothing of it is left."""
-    return not f.cache._cache.flights._flying and not f.cache._cache.options.reloads._errands
+    return not f.cache.info().reloading and not f.cache._cache.flights._flying
 
 
 def told(events):

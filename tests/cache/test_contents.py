@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyresilience import CacheConfig, EventType, FallbackConfig, ResultCache, RetryConfig, resilient
-from pyresilience.cache.keeper import REFUSED, TOO_HEAVY
+from pyresilience.cache.keeping import REFUSED, TOO_HEAVY
 from pyresilience.testing import FakeClock
 
 

@@ -15,15 +15,14 @@ from pyresilience.cache.barriers import CLOSE, FEW, Barriers
 KEYS = st.integers(0, 9)
 LIVES = st.sampled_from([0.0, 1.0, 1.5, 2.0, 5.0, 30.0, inf])
 
-AGENDA_STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("put"), KEYS, LIVES),
-        st.tuples(st.sampled_from(["forget", "lengthen"]), KEYS, st.sampled_from([0.5, 3.0])),
-        st.tuples(st.just("wait"), st.none(), st.sampled_from([0.0, 0.5, 1.0, 4.0, 40.0])),
-        st.tuples(st.sampled_from(["take", "take", "take all"]), st.none(), st.none()),
-    ),
-    max_size=80,
+AGENDA_STEP = st.one_of(
+    st.tuples(st.just("put"), KEYS, LIVES),
+    st.tuples(st.sampled_from(["forget", "lengthen"]), KEYS, st.sampled_from([0.5, 3.0])),
+    st.tuples(st.just("wait"), st.none(), st.sampled_from([0.0, 0.5, 1.0, 4.0, 40.0])),
+    st.tuples(st.sampled_from(["take", "take", "take all"]), st.none(), st.none()),
 )
+
+AGENDA_STEPS = st.integers(0, 80).flatmap(lambda count: st.lists(AGENDA_STEP, min_size=count, max_size=count))
 
 
 class Calendar:
@@ -133,16 +132,15 @@ def test_a_busy_agenda_stays_short_and_cheap(life):
 
 TAGS = st.sampled_from("abc")
 
-BARRIER_STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(["hard", "soft"]), TAGS),
-        st.tuples(st.just("begin"), st.lists(TAGS, max_size=3)),
-        st.tuples(st.just("look"), st.integers(0, 20)),
-        st.tuples(st.just("leave"), st.integers(0, 20)),
-        st.tuples(st.just("thin out"), st.none()),
-    ),
-    max_size=60,
+BARRIER_STEP = st.one_of(
+    st.tuples(st.sampled_from(["hard", "soft"]), TAGS),
+    st.tuples(st.just("begin"), st.lists(TAGS, max_size=3)),
+    st.tuples(st.just("look"), st.integers(0, 20)),
+    st.tuples(st.just("leave"), st.integers(0, 20)),
+    st.tuples(st.just("thin out"), st.none()),
 )
+
+BARRIER_STEPS = st.integers(0, 60).flatmap(lambda count: st.lists(BARRIER_STEP, min_size=count, max_size=count))
 
 
 class Standing:

@@ -20,18 +20,17 @@ TAGS = st.sampled_from("abcdef")
 MARKS = st.tuples(st.sampled_from(["hard", "soft"]), TAGS, st.none())
 """What can be done while a result is being computed: marking by a tag."""
 
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("call"), KEYS, st.lists(MARKS, max_size=2)),
-        st.tuples(st.just("call"), KEYS, st.just([])),
-        st.tuples(st.sampled_from(["refresh", "put"]), KEYS, st.just([])),
-        MARKS,
-        MARKS,
-        st.tuples(st.just("invalidate"), KEYS, st.none()),
-        st.tuples(st.just("wait"), st.none(), st.sampled_from([1.0, 4.0, 12.0])),
-    ),
-    max_size=40,
+STEP = st.one_of(
+    st.tuples(st.just("call"), KEYS, st.lists(MARKS, max_size=2)),
+    st.tuples(st.just("call"), KEYS, st.just([])),
+    st.tuples(st.sampled_from(["refresh", "put"]), KEYS, st.just([])),
+    MARKS,
+    MARKS,
+    st.tuples(st.just("invalidate"), KEYS, st.none()),
+    st.tuples(st.just("wait"), st.none(), st.sampled_from([1.0, 4.0, 12.0])),
 )
+
+STEPS = st.integers(0, 40).flatmap(lambda count: st.lists(STEP, min_size=count, max_size=count))
 
 NAMES = st.lists(st.frozensets(TAGS, max_size=3), min_size=1, max_size=6)
 """What the results are called, in turn."""

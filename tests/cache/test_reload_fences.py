@@ -251,7 +251,9 @@ async def test_a_reload_of_what_was_evicted_may_come_back(colour, clock, events)
     assert (f.cache.peek(1), len(f.cache._cache)) == (2, 2)
 
 
-@pytest.mark.parametrize("refuse", [{"cache_if": lambda value: value == 1}, {"ttl": lambda value: 10 if value == 1 else 0}])
+@pytest.mark.parametrize(
+    "refuse", [{"cache_if": lambda value: value == 1}, {"ttl": lambda value: 10 if value == 1 else 0}]
+)
 async def test_a_new_value_that_is_not_kept(colour, clock, events, refuse):
     """The old value is not handed out for ever when the new one may not be kept: the next caller computes."""
     f, upstream = cached(colour, clock, events, **{**ZONES, **refuse})

@@ -243,7 +243,9 @@ def test_threads_come_and_go_without_a_pause(clock, rounds):
     """Threads that call, refresh, invalidate and move the time on for a while get right values, and leave nothing."""
     version, wrong, stop = [0], [], threading.Event()
 
-    @resilient(cache=CacheConfig(**{**ZONES, "soft_timeout": 1, "wait_timeout": 1}, max_reloads=2, max_size=3), clock=clock)
+    @resilient(
+        cache=CacheConfig(**{**ZONES, "soft_timeout": 1, "wait_timeout": 1}, max_reloads=2, max_size=3), clock=clock
+    )
     def f(x):
         if version[0] % 5 == 4:
             raise OSError

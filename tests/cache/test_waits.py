@@ -230,9 +230,7 @@ async def test_compute_takes_the_key_over(colour, clock, events):
         await colour.until(lambda: f.cache.peek(1) == 2)
         hung.set()
 
-    ends = await colour.gather(
-        lambda: colour.go(f, 1), follow, come_later, let_go, later(colour, f, clock, 1, 2)
-    )
+    ends = await colour.gather(lambda: colour.go(f, 1), follow, come_later, let_go, later(colour, f, clock, 1, 2))
     assert ends[:3] == [1, 2, 2]
     assert (f.cache.peek(1), upstream.runs) == (2, 2)
     assert is_clean(f)
@@ -295,9 +293,7 @@ async def test_stale(colour, clock, events, age, wanted):
         return await colour.go(f, 1)
 
     events.clear()
-    ends = await colour.gather(
-        lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 2, lambda: None, gate.set)
-    )
+    ends = await colour.gather(lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 2, lambda: None, gate.set))
     assert ends[:2] == [runs + 1, wanted + (wanted > 1) * runs]
     said = ("cache_hit", "stale") if wanted == 1 else ("cache_miss", "wait_timeout")
     assert told(events)[1] == said

@@ -248,7 +248,13 @@ async def test_an_old_value_wins_over_a_fallback(colour, clock, events):
     assert await colour.go(f, 1) == "stand-in"
 
 
-DRAWS = [(0.0, 99.999, 0), (1 - exp(-1), 97.999, 0), (1 - exp(-1), 98.001, 1), (1 - 2**-53, 26.5, 0), (1 - 2**-53, 26.6, 1)]
+DRAWS = [
+    (0.0, 99.999, 0),
+    (1 - exp(-1), 97.999, 0),
+    (1 - exp(-1), 98.001, 1),
+    (1 - 2**-53, 26.5, 0),
+    (1 - 2**-53, 26.6, 1),
+]
 
 
 @pytest.mark.parametrize(("die", "age", "runs"), DRAWS)
@@ -298,7 +304,9 @@ async def test_counts_of_the_cache_agree_with_the_events(colour, clock, events):
     assert {word for _, word in facts} == {"cold", "expired", "fresh", "stale"}
 
 
-@pytest.mark.parametrize("settings", [{"soft_timeout": 1}, {"refresh_ahead": 1}, {"refresh_ahead": 0}, {"max_reloads": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"soft_timeout": 1}, {"refresh_ahead": 1}, {"refresh_ahead": 0}, {"max_reloads": 0}]
+)
 def test_settings_that_cannot_work_are_refused(settings):
     """A soft timeout without an old value, and fractions and bounds outside their range."""
     with pytest.raises(ValueError, match=next(iter(settings))):

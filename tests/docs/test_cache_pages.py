@@ -13,9 +13,10 @@ import pytest
 from pyresilience import CacheConfig, ResultCache
 from pyresilience.cache.control import CacheControl
 from pyresilience.cache.explain import NEAR
+from pyresilience.cache.info import CacheState
 from pyresilience.cache.ledger import LINES
 from pyresilience.cache.terms import Zone
-from pyresilience.cache.views import CacheEntry, CacheState, Explanation
+from pyresilience.cache.views import CacheEntry, Explanation
 from pyresilience.events import CacheHit, CacheMissed
 
 SETTINGS = {field.name: field.default for field in fields(CacheConfig)}

@@ -13,7 +13,7 @@ import pytest
 
 from pyresilience import CacheConfig, ResultCache, resilient
 from pyresilience.cache.flights import Flights
-from pyresilience.cache.keeper import PlainKeeper
+from pyresilience.cache.keeping import PlainKeeper
 from pyresilience.cache.shelf import Shelf
 
 DEFAULTS = {

@@ -24,7 +24,8 @@ from pyresilience import (
     remaining,
     resilient,
 )
-from pyresilience.cache.views import CacheEntry, CacheInfo, CacheState, Explanation
+from pyresilience.cache.info import CacheInfo, CacheState
+from pyresilience.cache.views import CacheEntry, Explanation
 
 
 @resilient(retry=RetryConfig(delay="250ms"), cache=CacheConfig(ttl="5m"))

@@ -1,0 +1,348 @@
+"""Ctrl-C at every point of the library where the interpreter can deliver it, while old values are at hand."""
+
+import os
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from gated_upstream import Upstream, is_clean, waiting
+
+import pyresilience
+from pyresilience import CacheConfig
+from pyresilience._lifecycle import lifecycle
+from pyresilience.testing import FakeClock
+
+HOME = str(Path(pyresilience.__file__).parent) + os.sep
+SIGNAL_POINTS = ("call", "c_return")
+"""A signal handler runs when a function is entered, or a built-in one has returned."""
+
+ZONES = {
+    "ttl": 10,
+    "refresh_ahead": 0.8,
+    "stale_while_revalidate": 5,
+    "stale_if_error": 100,
+    "reload_cooldown": 3,
+    "max_reloads": 1,
+    "enable_metrics": True,
+}
+SOFT = {**ZONES, "stale_while_revalidate": 0, "soft_timeout": 2}
+WAIT = {**ZONES, "wait_timeout": 2}
+
+
+def is_shielded(frame):
+    """Whether no Ctrl-C comes here: trio keeps it from its system tasks."""
+    while frame is not None:
+        if frame.f_code.co_qualname.startswith("_spawn_in_trio"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def interrupt(point, act):
+    """Run *act* with Ctrl-C at the *point*-th place inside the library; the place, or None if it has fewer."""
+    count, place = 0, None
+
+    def watch(frame, event, arg):
+        nonlocal count, place
+        if event in SIGNAL_POINTS and frame.f_code.co_filename.startswith(HOME) and not is_shielded(frame):
+            count += 1
+            if count == point:
+                sys.setprofile(None)
+                place = f"{frame.f_code.co_filename[len(HOME) :]}:{frame.f_lineno} {event}"
+                raise KeyboardInterrupt
+
+    sys.setprofile(watch)
+    try:
+        act()
+    except KeyboardInterrupt:
+        return place
+    except BaseExceptionGroup as group:
+        assert place is not None
+        assert group.subgroup(KeyboardInterrupt) is not None
+        return place
+    finally:
+        sys.setprofile(None)
+    assert place is None, f"the interrupt at {place} was swallowed"
+    return None
+
+
+def eventually(condition):
+    """Whether *condition* comes about."""
+    end = time.monotonic() + 5
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.0005)
+    return True
+
+
+def is_free(lock):
+    """Whether another thread can take *lock* now."""
+    taken = []
+
+    def take():
+        if lock.acquire(timeout=1):
+            taken.append(lock.release())
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join(20)
+    return bool(taken)
+
+
+def made(colour, **config):
+    """A function with an entry of 1, its upstream and its clock."""
+    clock, upstream = FakeClock(1000.0), Upstream(colour)
+
+    async def load(*args):
+        return await upstream.answer(*args)
+
+    f = colour.decorate(load, cache=CacheConfig(**config), clock=clock)
+    colour.call(f, 1)
+    return f, upstream, clock
+
+
+def sweep(colour, prepare, act, check=None, **config):
+    """Interrupt *act* at every point in turn; afterwards nothing is stuck, nothing left, and reloads begin as ever."""
+    point, place = 0, ""
+    running = lifecycle.running
+    while place is not None:
+        point += 1
+        f, upstream, clock = made(colour, **config)
+        prepare(f, upstream, clock)
+        place = interrupt(point, partial(colour.run, act, f, upstream, clock))
+        if upstream.gate is not None and colour.is_sync:
+            upstream.gate.set()
+        upstream.free()
+        where = f"point {point}: {place}"
+        assert eventually(lambda f=f: is_clean(f)), f"interrupted at {where}, something is left"
+        assert eventually(lambda: lifecycle.running == running), f"interrupted at {where}, a call is never over"
+        upstream.error = None
+        options = f.cache._cache.options
+        assert is_free(f.cache._cache.flights.lock), where
+        assert is_free(options.reloads._lock), where
+        if check is not None:
+            check(f, upstream, place)
+        lives_on(colour, f, upstream, clock, where)
+    assert point > 10
+
+
+def lives_on(colour, f, upstream, clock, where):
+    """A call is answered, the entry gets stale, is reloaded once, and the new value is there."""
+
+    async def live():
+        clock.advance(4)
+        await colour.go(f, 1)
+        await colour.until(lambda: f.cache.info().reloading == 0)
+        value = await colour.go(f.cache.refresh, 1)
+        clock.advance(10)
+        runs = upstream.runs
+        answers = [await colour.go(f, 1)]
+        await colour.until(lambda: f.cache.info().reloading == 0)
+        answers.append(await colour.go(f, 1))
+        assert answers[-1] == value + 1, where
+        assert upstream.runs == runs + 1, where
+        assert f.cache.info().reload_failures >= 0
+
+    colour.run(live)
+    assert is_clean(f), where
+
+
+def age(seconds):
+    """Let the entry get so old."""
+    return lambda f, upstream, clock: clock.advance(seconds)
+
+
+async def ask(f, upstream, clock):
+    """Call, and wait until nothing is under way."""
+    colour = upstream.colour
+    await colour.go(f, 1)
+    await colour.until(lambda: f.cache.info().reloading == 0)
+
+
+@pytest.mark.parametrize("seconds", [8, 10, 15])
+def test_a_reload_that_begins(colour, seconds):
+    """Ctrl-C in the call that begins a reload, or anywhere in that reload where it runs in the same thread."""
+    sweep(colour, age(seconds), ask, **ZONES)
+
+
+@pytest.mark.parametrize("seconds", [10, 15])
+def test_a_reload_that_fails(colour, seconds):
+    """The same where the reload fails; the old value is still there."""
+
+    def prepare(f, upstream, clock):
+        clock.advance(seconds)
+        upstream.error = OSError()
+
+    def check(f, upstream, place):
+        assert f.cache.entry(1).value == 1, place
+
+    sweep(colour, prepare, ask, check, **ZONES)
+
+
+def test_a_stale_hit_while_a_reload_runs(colour):
+    """Ctrl-C in a call that finds a reload under way: that goes on, and is kept where it runs elsewhere."""
+
+    async def act(f, upstream, clock):
+        gate = upstream.hold()
+        await colour.go(f, 1)
+        await colour.until(lambda: upstream.runs == 2)
+        await colour.go(f, 1)
+        gate.set()
+        await colour.until(lambda: f.cache.info().reloading == 0)
+
+    sweep(colour, age(10), act, **ZONES)
+
+
+def test_a_stale_hit_where_there_is_no_room(colour):
+    """Ctrl-C in a call whose reload finds no room: that of the other key is not disturbed."""
+
+    def prepare(f, upstream, clock):
+        colour.call(f, 2)
+        clock.advance(10)
+
+    async def act(f, upstream, clock):
+        gate = upstream.hold()
+        await colour.go(f, 2)
+        await colour.until(lambda: upstream.runs == 3)
+        await colour.go(f, 1)
+        gate.set()
+        await colour.until(lambda: f.cache.info().reloading == 0)
+
+    sweep(colour, prepare, act, **ZONES)
+
+
+@pytest.mark.parametrize("end", ["in time", "too late", "fails"])
+def test_a_soft_wait(colour, end):
+    """Ctrl-C in the call that waits for a background load, however that ends."""
+
+    async def act(f, upstream, clock):
+        gate = upstream.hold()
+        if end == "fails":
+            upstream.error = OSError()
+
+        async def move():
+            await colour.until(lambda: waiting(f) == 1)
+            if end == "too late":
+                clock.advance(2)
+                await colour.until(lambda: not waiting(f))
+            gate.set()
+
+        if colour.is_sync:
+            mover = threading.Thread(target=lambda: _drive_until(move), daemon=True)
+            upstream.mover = mover
+            mover.start()
+            await colour.go(f, 1)
+            mover.join(20)
+        else:
+            await colour.gather(lambda: colour.go(f, 1), move)
+        await colour.until(lambda: f.cache.info().reloading == 0)
+
+    sweep(colour, age(10), act, **SOFT)
+
+
+def _drive_until(body):
+    """Run an async *body* that never suspends, and give up quietly when what it waits for does not come."""
+    try:
+        body().send(None)
+    except (StopIteration, AssertionError):
+        return
+
+
+@pytest.mark.parametrize("colour", ["sync"], indirect=True)
+@pytest.mark.parametrize("then", ["compute", "stale", "raise"])
+@pytest.mark.parametrize("seconds", [0, 20])
+def test_a_follower_that_gives_up(colour, then, seconds):
+    """Ctrl-C in a follower, at any point of its wait and of what it does then: its leader is not disturbed."""
+    point, place = 0, ""
+    while place is not None:
+        point += 1
+        f, upstream, clock = made(colour, **WAIT, on_wait_timeout=then)
+        if not seconds:
+            f.cache.clear()
+        clock.advance(seconds)
+        gate, ends = upstream.hold(), []
+        leader = threading.Thread(target=lambda f=f, ends=ends: ends.append(f(1)), daemon=True)
+        leader.start()
+        assert eventually(lambda u=upstream: u.runs == 2)
+        upstream.free()
+        mover = threading.Thread(
+            target=lambda f=f, clock=clock: eventually(lambda: waiting(f) == 1) and clock.advance(2), daemon=True
+        )
+
+        def follow(f=f, mover=mover):
+            mover.start()
+            try:
+                f(1)
+            except TimeoutError:
+                assert then == "raise"
+
+        place = interrupt(point, follow)
+        where = f"point {point}: {place}"
+        gate.set()
+        leader.join(20)
+        assert ends == [2], where
+        clock.advance(0)
+        assert eventually(lambda f=f: is_clean(f)), where
+        assert is_free(f.cache._cache.flights.lock), where
+        if then == "raise" or (then == "stale" and seconds):
+            assert f.cache.peek(1) == 2, where
+        if mover.is_alive():
+            f.cache.refresh(1)
+        lives_on(colour, f, upstream, clock, where)
+    assert point > 20
+
+
+@pytest.mark.parametrize("way", ["invalidate", "clear", "tag", "put", "refresh", "close", "info"])
+def test_the_control_surface(colour, way):
+    """Ctrl-C in what is done by hand while a reload runs."""
+    ways = {
+        "invalidate": lambda f: f.cache.invalidate(1),
+        "clear": lambda f: f.cache.clear(),
+        "tag": lambda f: f.cache.invalidate_tag("all"),
+        "put": lambda f: f.cache.put("mine", 1),
+        "refresh": lambda f: f.cache.refresh(1),
+        "close": lambda f: f.cache.close(0),
+        "info": lambda f: f.cache.info(),
+    }
+    point, place = 0, ""
+    while place is not None:
+        point += 1
+        f, upstream, clock = made(colour, **ZONES, tags=("all",))
+        clock.advance(10)
+
+        async def act(f=f, upstream=upstream, point=point):
+            nonlocal place
+            gate = upstream.hold()
+            await colour.go(f, 1)
+            await colour.until(lambda: upstream.runs == 2)
+            upstream.free()
+            if way == "refresh" and not colour.is_sync:
+                coroutine = f.cache.refresh(1)
+                place = interrupt(point, lambda: _step(coroutine))
+            else:
+                place = interrupt(point, lambda: ways[way](f))
+            gate.set()
+            await colour.until(lambda: f.cache.info().reloading == 0)
+
+        colour.run(act)
+        where = f"point {point}: {place}"
+        assert is_clean(f), where
+        assert is_free(f.cache._cache.flights.lock), where
+        if way == "close":
+            assert place is None or f.cache.close(0), where
+        else:
+            lives_on(colour, f, upstream, clock, where)
+    assert point > 2
+
+
+def _step(coroutine):
+    """Run it to its end, which it reaches without waiting."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
