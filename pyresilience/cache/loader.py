@@ -51,6 +51,7 @@ class Loader:
         self._wiring = wiring
         self._limit = limit
         self._patience = seconds(cache.config.wait_timeout or 0.0)
+        self._hits_are_heard = bool(wiring.audience(CacheHit))
 
     def wrap(self, handler: Handler) -> Load:
         """Load through the synchronous *handler*."""
@@ -181,7 +182,7 @@ class Loader:
 
     def serve(self, began: float, *, fresh: bool, begun: bool) -> None:
         """A row is handed out after a closer look; *begun*: and is being reloaded for that."""
-        if self._wiring.heard:
+        if self._hits_are_heard:
             self.tell_hit("fresh" if fresh else "stale")
         if self.metrics is None:
             return

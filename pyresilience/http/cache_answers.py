@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def cache_stats(states: Sequence[State], timestamp: str) -> dict[str, Any]:
     """The sum over the caches, the moment, and the same for each function.
 
-    Where the caches keep their entries for different times, the sum's `ttl` is the longest: nothing served is older.
-    `0s` means that entries never expire, or that there is no cache.
+    Where the caches keep their entries for different times, the sum's `ttl` is the longest of those that are known.
+    `0s` means that entries never expire, or that there is no cache; None, that a function tells how long.
     """
     from ..metrics.snapshot import MetricSnapshot
 
@@ -27,7 +27,7 @@ def cache_stats(states: Sequence[State], timestamp: str) -> dict[str, Any]:
     total = MetricSnapshot.merge(*(snapshot for snapshot, _ in caches.values()))
     lives = [ttl for _, ttl in caches.values() if ttl is not None]
     return {
-        "cache": _figures(total, 0.0 if 0.0 in lives else max(lives, default=0.0)),
+        "cache": _figures(total, 0.0 if 0.0 in lives else max(lives, default=None if caches else 0.0)),
         "timestamp": timestamp,
         "functions": {label: _figures(snapshot, ttl) for label, (snapshot, ttl) in caches.items()},
     }

@@ -244,6 +244,37 @@ async def test_a_child_that_outlives_the_block(colour):
     assert seen == [2, 1]
 
 
+@BLOCKS
+def test_many_threads_at_once(block):
+    """Whoever enters and leaves blocks meanwhile: a call in a block runs the function."""
+    ran = threading.local()
+
+    def body():
+        ran.calls = getattr(ran, "calls", 0) + 1
+
+    f, missing = resilient(cache=CacheConfig())(body), []
+
+    def work():
+        for _ in range(200):
+            with getattr(f.cache, block)():
+                before = getattr(ran, "calls", 0)
+                f()
+                missing.append(ran.calls == before)
+            f()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    finally:
+        sys.setswitchinterval(before)
+    assert missing == [False] * 800
+
+
 def steps(call):
     """How many functions of ours a call enters."""
     count = 0

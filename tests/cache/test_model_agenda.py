@@ -22,7 +22,7 @@ AGENDA_STEP = st.one_of(
     st.tuples(st.sampled_from(["take", "take", "take all"]), st.none(), st.none()),
 )
 
-AGENDA_STEPS = st.integers(0, 80).flatmap(lambda count: st.lists(AGENDA_STEP, min_size=count, max_size=count))
+AGENDA_STEPS = st.lists(AGENDA_STEP, max_size=15) | st.lists(AGENDA_STEP, min_size=53, max_size=80)
 
 
 class Calendar:
@@ -140,7 +140,7 @@ BARRIER_STEP = st.one_of(
     st.tuples(st.just("thin out"), st.none()),
 )
 
-BARRIER_STEPS = st.integers(0, 60).flatmap(lambda count: st.lists(BARRIER_STEP, min_size=count, max_size=count))
+BARRIER_STEPS = st.lists(BARRIER_STEP, max_size=15) | st.lists(BARRIER_STEP, min_size=40, max_size=60)
 
 
 class Standing:
