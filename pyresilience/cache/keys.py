@@ -136,7 +136,7 @@ class KeyMaker:
             return False
         return True
 
-    def _bind_first(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    def _bind_first(self, /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Make what binds the arguments, at the first call that needs it, and bind them."""
         config = self._config
         if config.key is not None:

@@ -18,6 +18,9 @@ PROTECTED = 0.8
 LEAD = 1
 """A candidate, which was counted just now, must be ahead by more than this of who is due to be used again."""
 
+DEFENCES = 64
+"""Who has turned away so many candidates one after the other goes to the end: what holds it there may be mere chance."""
+
 TOUCHES = 128
 """So many hits are remembered until the next entry comes; of more, the last."""
 
@@ -29,7 +32,7 @@ class TinyLfu(SegmentedOrder):
     A hit is only noted when it happens, since that takes no lock, and has its effect when the next entry comes.
     """
 
-    __slots__ = ("_candidate", "_climber", "_full", "_sketch", "_touched")
+    __slots__ = ("_candidate", "_climber", "_defences", "_full", "_sketch", "_touched")
 
     def __init__(self, capacity: int) -> None:
         super().__init__(3)
@@ -38,6 +41,7 @@ class TinyLfu(SegmentedOrder):
         self._touched: deque[Entry] = deque(maxlen=TOUCHES)
         self._candidate: Entry | None = None
         """Who has just come from the window to the main part, on trial."""
+        self._defences = 0
         self._full = False
 
     def add(self, key: Hashable) -> None:
@@ -105,11 +109,19 @@ class TinyLfu(SegmentedOrder):
         entry = next(iter(segment), None)
         if entry is None:
             return None
-        if candidate is not None and candidate in probation and not self._better(candidate, entry):
-            entry = candidate
+        if candidate is not None and candidate in probation and candidate is not entry:
+            entry = self._loser(candidate, entry)
         segment.pop(entry, None)
         return entry
 
-    def _better(self, candidate: Entry, entry: Entry) -> bool:
+    def _loser(self, candidate: Entry, defender: Entry) -> Entry:
+        """Which of the two is used less; the *defender* stands first in probation."""
         frequency = self._sketch.frequency
-        return frequency(candidate.mark) > frequency(entry.mark) + LEAD
+        if frequency(candidate.mark) > frequency(defender.mark) + LEAD:
+            self._defences = 0
+            return defender
+        self._defences += 1
+        if self._defences >= DEFENCES:
+            self._defences = 0
+            self._segments[-1].move_to_end(defender)
+        return candidate

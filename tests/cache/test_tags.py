@@ -221,15 +221,18 @@ def test_softly(colour, clock, events, settings, served, state, ttl):
         assert [each.reason for each in events.of(EventType.CACHE_MISS)] == ["cold", "invalidated"]
 
 
-def test_softly_and_for_how_long(colour, clock):
+@pytest.mark.parametrize("looked", [True, False])
+def test_softly_and_for_how_long(colour, clock, looked):
     """The seconds in which it is still of use are counted from the invalidation, not put off by a second one."""
     f = tagged(colour, ttl=0, stale_if_error=60, clock=clock)
     colour.call(f, 1)
     clock.advance(1000)
     f.cache.invalidate_tag("users", soft=True)
     clock.advance(59)
-    assert f.cache.entry(1).state == "spare"
+    if looked:
+        assert f.cache.entry(1).state == "spare"
     f.cache.invalidate_tag("user:1", soft=True)
+    assert f.cache.entry(1).state == "spare"
     clock.advance(1)
     assert f.cache.entry(1).state == "gone"
 

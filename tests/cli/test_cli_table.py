@@ -13,8 +13,10 @@ from pyresilience.cli.table import BY_NAME, COLUMNS, headline, layout, ordered
 def function(name="shop.price", calls=10, **more):
     """A function as `/stats.json` tells it."""
     cache = {
-        "calls": calls, "hits": 7, "fresh_hits": 6, "coalesced": 1, "stale_hits": 0, "misses": 3, "hit_ratio": 0.7,
-        "entries": 3, "max_entries": 256, "bytes": 1234, "evictions": {"size": 1, "expired": 2, "invalidated": 3},
+        "calls": calls, "hits": 7, "fresh_hits": 6, "coalesced": 1, "stale_hits": 0, "stale_served": 0, "misses": 3,
+        "recalculations": 3, "wait_timeouts": 0, "size_limit_rejections": 0, "reloading": 0, "reload_failures": 0,
+        "hit_ratio": 0.7, "entries": 3, "max_entries": 256, "bytes": 1234,
+        "evictions": {"size": 1, "expired": 2, "invalidated": 3},
         "hit_latency": {"p50": 2e-7, "p95": 3e-7, "p99": 4e-7}, "load_latency": {"p50": 0.0021, "p95": 1.0, "p99": 2.5},
     }  # fmt: skip
     runs = {"success": 3, "failure": 1, "rejected": 2, "fallback": 0, "retries": 4, "latency": {"p50": 0.1, "p99": 0.2}}
@@ -110,10 +112,38 @@ def test_a_wide_terminal_shows_everything():
     """Each column has its figure."""
     assert cells([function()]) == {
         "function": "shop.price", "calls": "10", "hit-ratio": "70.0%", "fresh": "6", "coalesced": "1", "stale": "0",
-        "hit-p50": "200ns", "hit-p99": "400ns", "load-p50": "2.10ms", "load-p99": "2.50s", "entries": "3",
+        "recalculations": "3", "hit-p50": "200ns", "hit-p99": "400ns", "load-p50": "2.10ms", "load-p99": "2.50s", "entries": "3",
         "bytes": "1.23kB", "evicted-size": "1", "evicted-expired": "2", "evicted-invalidated": "3", "retries": "4",
         "failed": "3", "circuit": "half-open",
     }  # fmt: skip
+
+
+RARE = {
+    "stale-served": "stale_served",
+    "wait-timeouts": "wait_timeouts",
+    "too-large": "size_limit_rejections",
+    "reloading": "reloading",
+    "reloads-failed": "reload_failures",
+}
+
+
+@pytest.mark.parametrize(("name", "count"), RARE.items())
+def test_columns_of_options_come_when_there_is_something_in_them(name, count):
+    """What few functions have takes no room from the others; of those that have it, all is shown."""
+    plain, equipped = function(), function("shop.equipped")
+    equipped["cache"][count] = 12
+    assert not set(RARE) & set(cells([plain]))
+    assert cells([plain, equipped])[name] == "0"
+    assert cells([equipped, plain])[name] == "12"
+    assert set(RARE) & set(cells([equipped])) == {name}
+
+
+def test_the_headline_tells_of_old_answers():
+    """Calls that were answered with an expired entry stand beside the hits."""
+    equipped = function()
+    equipped["cache"]["stale_served"] = 2
+    assert "70.0% hits, 20.0% old" in headline({"functions": [equipped]})
+    assert "old" not in headline({"functions": [function()]})
 
 
 def test_a_function_without_a_cache_shows_its_runs():

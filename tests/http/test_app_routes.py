@@ -160,6 +160,50 @@ def test_a_cache_that_never_expires_is_told_first(client, price, flaky):
     assert {each["ttl"] for each in content["functions"].values()} == {"0s", "5m0s"}
 
 
+def test_what_options_do_is_in_the_figures(client, clock):
+    """Answers from expired entries, rejections, limits and evictions by cause, for each function and for all together."""
+    down = []
+
+    @resilient(
+        cache=CacheConfig(
+            max_size=2, ttl=10, stale_if_error=60, weigher=len, max_weight=9, max_entry_weight=5, enable_metrics=True
+        ),
+        clock=clock,
+    )
+    def spell(word):
+        if down:
+            raise ConnectionError
+        return word
+
+    for word in ("a", "bb", "ccc", "toolong"):
+        spell(word)
+    spell.cache.invalidate("bb")
+    clock.advance(10)
+    down.append(1)
+    spell("ccc")
+    content = client.get(client.app([spell]), "/cache/stats").json
+    wanted = {
+        "misses": 5, "stale_hits": 1, "stale_served": 1, "recalculations": 5, "wait_timeouts": 0,
+        "size_limit_rejections": 1, "evictions": {"size": 1, "expired": 0, "invalidated": 1}, "bytes": 3,
+        "max_weight": 9, "reloading": 0, "reload_failures": 0,
+    }  # fmt: skip
+    for figures in (content["cache"], *content["functions"].values()):
+        assert {name: figures[name] for name in wanted} == wanted
+    (function,) = client.get(client.app([spell]), "/stats.json").json["functions"]
+    assert {name: function["cache"][name] for name in wanted} == wanted
+
+
+def test_a_time_to_live_that_a_function_tells_is_not_known(client, price):
+    """Such a cache says null, and takes no part in the longest time of all."""
+
+    @resilient(cache=CacheConfig(ttl=lambda value: value, enable_metrics=True))
+    def token():
+        return 60
+
+    assert client.get(client.app([token]), "/cache/stats").json["cache"]["ttl"] is None
+    assert client.get(client.app([token, price]), "/cache/stats").json["cache"]["ttl"] == "5m0s"
+
+
 def test_no_caches_are_no_error(client):
     """An app of no functions has figures like any other: noughts."""
     app = client.app([])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
 from contextvars import ContextVar
 from datetime import timedelta
@@ -15,6 +16,7 @@ from pyresilience import CacheConfig, ResultCache, resilient
 from pyresilience.cache.flights import Flights
 from pyresilience.cache.keeping import PlainKeeper
 from pyresilience.cache.shelf import Shelf
+from pyresilience.testing import EventRecorder, FakeClock
 
 DEFAULTS = {
     "max_size": 256,
@@ -345,3 +347,62 @@ def test_configs_are_values():
     assert dataclasses.replace(config, ttl=1) == CacheConfig(
         tags=["a"], cache_exceptions=[OSError], max_weight="1MB", jitter="1s", ttl=1
     )
+
+
+OPTIONS = [
+    {},
+    {"ttl": lambda result: len(result)},
+    {"key": lambda x: x // 2},
+    {"refresh_ahead": 0.5},
+    {"stale_while_revalidate": 10},
+    {"stale_if_error": 10, "stale_on": OSError},
+    {"stale_if_error": 10, "reload_cooldown": 3},
+    {"stale_if_error": 10, "soft_timeout": 60},
+    {"wait_timeout": 1, "on_wait_timeout": "raise"},
+    {"tti": 4},
+    {"cache_if": lambda result: result != "2"},
+    {"cache_exceptions": OSError, "negative_ttl": 3},
+    {"max_weight": 2, "weigher": len},
+    {"max_entry_weight": 1, "weigher": len},
+    *[{"policy": policy} for policy in CHOICES["policy"]],
+    {"tags": ("all", "{x}")},
+    {"tags": lambda x, result: [result], "stale_if_error": 10},
+    {"vary": (lambda: 1,), "version": "2"},
+    {"copy": "deep", "enable_metrics": True},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options) or "none")
+def test_it_is_the_same_in_every_colour(colour, options):
+    """With any option, the same calls have the same ends, events and counts in sync code, asyncio and trio."""
+
+    def told(event):
+        return event.event_type.value, str(getattr(event, "source", getattr(event, "reason", "")))
+
+    def play(colour):
+        clock, events, runs = FakeClock(1000.0), EventRecorder(), []
+
+        def body(x):
+            runs.append(x)
+            if len(runs) % 4 == 3:
+                raise OSError(x)
+            return str(len(runs))
+
+        config = CacheConfig(**{"ttl": 5, "max_size": 3, **options})
+        f = colour.decorate(body, cache=config, clock=clock, listeners=[events])
+
+        async def scenario():
+            ends = []
+            for number, x in enumerate([1, 2, 1, 3, 4, 1, 1, 2, 5, 1, 1, 22, 1, 2, 1, 1, 3, 3]):
+                end = await colour.end_of(f, x)
+                ends.append(repr(end))
+                await colour.until(lambda: f.cache.info().reloading == 0)
+                clock.advance(1 + number % 3)
+                ends.append((f.cache.peek(x), f.cache.contains(x), str(f.cache.explain(x))))
+                if config.tags and number % 5 == 4:
+                    f.cache.invalidate_tag("all", soft=number % 2 == 0)
+            return ends
+
+        return colour.run(scenario), repr(f.cache.info())
+
+    assert play(colour) == play(type(colour)("sync"))
