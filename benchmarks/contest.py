@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 Home: TypeAlias = Literal["ours", "namesake", "others"]
 """The process a contestant runs in. The namesake has our import name, so each of us has its own."""
 
-Unit: TypeAlias = Literal["seconds", "share", "runs", "bytes"]
+Unit: TypeAlias = Literal["seconds", "share", "ratio", "runs", "bytes"]
 
 Wrap: TypeAlias = Callable[..., Callable[..., Any]]
 """What makes a decorated function of a plain one."""

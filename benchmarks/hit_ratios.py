@@ -1,14 +1,13 @@
-"""`python -m benchmarks.hit_ratios`: which share of its accesses a cache answers, by who is evicted."""
+"""Which share of its accesses a cache answers, by who is evicted."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from .report import table, value
-from .traces import KEYS, TRACES, Trace
+from .traces import KEYS, Trace
 
 if TYPE_CHECKING:
     from pyresilience.policies.eviction import EvictionOrder
@@ -74,9 +73,9 @@ def optimum(trace: Trace, size: int) -> float:
         held[key] = again
         heappush(latest, (-again, key))
         while len(held) > size:
-            use, key = heappop(latest)
-            if held.get(key) == -use:
-                del held[key]
+            use, last = heappop(latest)
+            if held.get(last) == -use:
+                del held[last]
     return hits / len(trace)
 
 
@@ -88,24 +87,3 @@ def next_uses(trace: Trace) -> list[int]:
         uses.append(seen.get(trace[place], len(trace) + place))
         seen[trace[place]] = place
     return uses[::-1]
-
-
-def ratios(tell: Callable[[str], None] = lambda line: None) -> dict[tuple[str, str], list[float]]:
-    """Everything: the ratios of the orders and of the optimum, by size and trace."""
-    found = {}
-    for share, size in SIZES.items():
-        for name, make in TRACES.items():
-            tell(f"{share}, {name}")
-            trace = make(size)
-            found[share, name] = [hit_ratio(trace, each, size) for each in (*ORDERS, OPTIMUM)]
-    return found
-
-
-def lines() -> str:
-    """The table as Markdown."""
-    rows = [[share, name, *(value(each, "ratio") for each in row)] for (share, name), row in ratios().items()]
-    return table(["size", "trace", *ORDERS, OPTIMUM], rows)
-
-
-if __name__ == "__main__":
-    print(lines())

@@ -84,7 +84,7 @@ def cell(row: Row, name: str, scores: Mapping[str, Score]) -> str:
     if row.unit in ("seconds", "share"):
         text += f" ± {spread(score.samples):.0%}"
     ours = scores.get(OURS)
-    if row.unit == "share" or name == OURS or ours is None or ours.failed is not None:
+    if row.unit in ("share", "ratio") or name == OURS or ours is None or ours.failed is not None:
         return text
     return f"{text} ({_times(ratio(score, ours))})"
 
@@ -93,6 +93,8 @@ def value(figure: float, unit: Unit) -> str:
     """*figure* with its unit, three digits of it."""
     if unit == "share":
         return f"{figure:.0%}"
+    if unit == "ratio":
+        return f"{figure:.1%}"
     if unit == "runs":
         return f"{figure:.0f} run" if round(figure) == 1 else f"{figure:.0f} runs"
     if unit == "bytes":

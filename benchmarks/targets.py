@@ -12,6 +12,7 @@ from .groups import ROWS
 from .groups.asking import ASKING, ASKING_WINDOW, WEIGHT
 from .groups.cold_keys import COROUTINES, THREADS
 from .groups.footprint import DECORATING, DECORATING_ALL, IMPORTING, MEMORY, STARTING
+from .groups.hit_ratios import LARGE, LOOP, LRU, S3FIFO, SMALL, TINYLFU
 from .groups.hits import ASYNC_ONE, ONE, THREE
 from .groups.metrics import GROWTH, HIT, HIT_ASYNC, HIT_THREADS, HIT_THREE
 from .groups.misses import MISS
@@ -77,6 +78,12 @@ TARGETS = (
     Target(row=ASYNC_TIMED, at_least=3, faster_than=NAMESAKE),
     Target(row=THREADS, at_least=1, at_most=1),
     Target(row=COROUTINES, at_least=1, at_most=1),
+    Target(row=SMALL, of=LRU, at_least=0.388, at_most=0.394),
+    Target(row=LARGE, of=LRU, at_least=0.672, at_most=0.678),
+    Target(row=SMALL, of=S3FIFO, at_least=0.50),
+    Target(row=LARGE, of=S3FIFO, at_least=0.73),
+    Target(row=LARGE, of=TINYLFU, at_least=0.735),
+    Target(row=LOOP, of=TINYLFU, at_least=0.47),
     Target(row=OPTIONS_HIT, of=ZONED.name, at_most=1.05, times=OURS),
     Target(row=HIT, of=METERED, at_most=1.25, times=OURS),
     Target(row=HIT, of=SAMPLED, at_most=1.25, times=OURS),

@@ -1,7 +1,21 @@
 """The tables, one module each, in the order of the report."""
 
 from ..contest import Group, Row
-from . import asking, cold_keys, footprint, hits, metrics, misses, options, pipelines, retries, sandbox, stages, threads
+from . import (
+    asking,
+    cold_keys,
+    footprint,
+    hit_ratios,
+    hits,
+    metrics,
+    misses,
+    options,
+    pipelines,
+    retries,
+    sandbox,
+    stages,
+    threads,
+)
 
 GROUPS: tuple[Group, ...] = (
     hits.SYNC,
@@ -14,6 +28,7 @@ GROUPS: tuple[Group, ...] = (
     pipelines.GROUP,
     retries.GROUP,
     options.GROUP,
+    hit_ratios.GROUP,
     metrics.CALLS,
     metrics.WRITING,
     asking.GROUP,

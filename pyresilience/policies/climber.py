@@ -13,10 +13,10 @@ LEAST, MOST = 0.01, 0.8
 PERIOD = 10
 """A step is taken after so many uses for each entry."""
 
-STEP, FURTHER, FURTHEST = 0.0625, 1.5, 0.25
+STEP, FURTHER, FURTHEST = 0.0625, 2.0, 0.25
 """The first step; how much longer the next one is in a direction that pays; the longest."""
 
-NOISE = 0.2
+NOISE = 0.4
 """Chance alone changes the hit ratio by this, divided by the root of the number of uses."""
 
 CREDIBLE = 2.5

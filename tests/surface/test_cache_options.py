@@ -105,10 +105,8 @@ def test_fields_and_defaults():
 
 def test_each_is_documented():
     """The reference names every option once, in the same order."""
-    lines = (CacheConfig.__doc__ or "").splitlines()
-    named = [
-        line.split(":")[0].strip() for line in lines if line.startswith(" " * 8) and line[8] != " " and ":" in line
-    ]
+    lines = (inspect.getdoc(CacheConfig) or "").splitlines()
+    named = [line.split(":")[0].strip() for line in lines if line[:4].isspace() and not line[4:5].isspace()]
     assert [name for name in named if name in DEFAULTS] == [*DEFAULTS]
 
 

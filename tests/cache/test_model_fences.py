@@ -1,0 +1,479 @@
+"""Who computes, who waits for whom, and what is kept of it: many callers, step by step, against a model of their groups.
+
+Each run of the function waits until it is told how to end, and after each step everything has come to rest, so that a
+program of steps has one outcome only.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from math import inf
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyresilience import CacheConfig, _blocking
+from pyresilience.errors import ResilienceTimeoutError
+from pyresilience.testing import FakeClock
+
+KEYS = "ab"
+TTL = 10
+PATIENCE = 20.0
+
+ZONES = {"ttl": TTL, "reload_cooldown": 0}
+SETTINGS = [
+    {"ttl": 0},
+    {},
+    *({"wait_timeout": 5, "on_wait_timeout": then} for then in ("compute", "stale", "raise")),
+    *({**ZONES, "stale_while_revalidate": 20, "max_reloads": most} for most in (1, 8)),
+    {**ZONES, "stale_if_error": 40},
+    {**ZONES, "stale_if_error": 40, "soft_timeout": 3},
+    {**ZONES, "stale_if_error": 40, "soft_timeout": 3, "max_reloads": 1, "wait_timeout": 5},
+    *(
+        {**ZONES, "stale_while_revalidate": 6, "stale_if_error": 40, "wait_timeout": 5, "on_wait_timeout": then}
+        for then in ("compute", "stale", "raise")
+    ),
+]
+
+CALLS = [("call", key) for key in KEYS]
+ENDS = [("finish", (place, ok)) for place in range(3) for ok in (True, True, False)]
+CANCELS = [("cancel", place) for place in range(4)]
+WAITS = [("wait", seconds) for seconds in (0.5, 2, 4, 8)]
+FENCES = [
+    *((what, key) for key in KEYS for what in ("invalidate", "put", "refresh", "refresh", "hard")),
+    *(("clear", None), ("hard", "all"), ("soft", "all"), ("soft", "a")),
+]
+WALK = [CALLS, CALLS, CALLS, CALLS, ENDS, ENDS, CANCELS, WAITS, FENCES]
+STEP = st.sampled_from(WALK).flatmap(st.sampled_from)
+STEPS = st.lists(STEP, max_size=12) | st.lists(STEP, min_size=30, max_size=50)
+
+
+class Run:
+    """One run of the function."""
+
+    def __init__(self, key, number, begun, caller, gate):
+        self.key, self.number, self.begun, self.caller, self.gate = key, number, begun, caller, gate
+        self.ended, self.ok = inf, None
+
+
+class Caller:
+    """One call, or one `refresh`."""
+
+    def __init__(self, key):
+        self.key, self.begun, self.end, self.place, self.scope = key, inf, None, None, None
+        self.deadline, self.is_soft = inf, False
+
+
+class World:
+    """A cached function with callers, and a list of all that happened to it, by ticks."""
+
+    def __init__(self, colour, config):
+        self.colour, self.clock, self.config = colour, FakeClock(), config
+        self.is_zoned = config != {"ttl": 0}
+        tags = ("all", "{key}") if self.is_zoned else None
+        cache = CacheConfig(**{"ttl": 0, "tags": tags, **config})
+        self.f = colour.decorate(self.compute, cache=cache, clock=self.clock)
+        self.ticks = self.numbers = self.blocked = self.alive = 0
+        self.lock = threading.RLock()
+        self.group = None
+        self.runs, self.callers, self.fences, self.puts = [], [], [], {}
+
+    def tick(self):
+        self.ticks += 1
+        return self.ticks
+
+    def number(self):
+        self.numbers += 1
+        return self.numbers
+
+    # What runs on its own.
+
+    def here(self):
+        """Where it runs."""
+        return threading.get_ident() if self.colour.is_sync else anyio.get_current_task().id
+
+    async def compute(self, key):
+        with self.lock:
+            place = self.here()
+            caller = next((each for each in self.callers if each.place == place and each.end is None), None)
+            run = Run(key, self.number(), self.tick(), caller, self.colour.event())
+            self.runs.append(run)
+            self.blocked += 1
+        try:
+            await run.gate.wait()
+            if not run.ok:
+                raise OSError(run.number)
+            return run.number
+        finally:
+            run.ended = self.tick()
+
+    async def drive(self, caller, function):
+        caller.place, caller.begun = self.here(), self.tick()
+        try:
+            with anyio.CancelScope() if caller.scope is None else caller.scope:
+                caller.end = "value", await self.colour.go(function, caller.key)
+        except Exception as error:
+            caller.end = (type(error), *(error.args if type(error) is OSError else ()))
+        caller.end = caller.end or ("cancelled",)
+        with self.lock:
+            self.alive -= 1
+
+    def spawn(self, key, function):
+        caller = Caller(key)
+        self.callers.append(caller)
+        self.alive += 1
+        if self.colour.is_sync:
+            caller.scope = threading.RLock()  # a context that does nothing
+            threading.Thread(target=self.colour.run, args=(self.drive, caller, function), daemon=True).start()
+        else:
+            caller.scope = anyio.CancelScope()
+            self.group.start_soon(self.drive, caller, function)
+        return caller
+
+    async def settle(self, rounds=30):
+        """Let everybody go on until all wait for something."""
+        if not self.colour.is_sync:
+            for _ in range(rounds):
+                await anyio.lowlevel.checkpoint()
+            return
+        end = time.monotonic() + PATIENCE
+        while self.blocked != self.alive + self.f.cache.info().reloading:
+            assert time.monotonic() < end, "somebody hangs"
+            time.sleep(0)
+
+    # What is done to it.
+
+    def call(self, key):
+        return self.spawn(key, self.f)
+
+    def refresh(self, key):
+        caller = self.spawn(key, self.f.cache.refresh)
+        self.fences.append((caller, key))
+        return caller
+
+    def finish(self, run, ok):
+        run.ok = ok
+        with self.lock:
+            self.blocked -= 1
+        run.gate.set()
+
+    def fence(self, *keys):
+        tick = self.tick()
+        self.fences += [(tick, key) for key in keys]
+
+    def invalidate(self, key):
+        self.f.cache.invalidate(key)
+        self.fence(key)
+
+    def clear(self, _=None):
+        self.f.cache.clear()
+        self.fence(*KEYS)
+
+    def put(self, key):
+        number = self.number()
+        self.f.cache.put(number, key)
+        self.fence(key)
+        self.puts[number] = self.ticks
+
+    def hard(self, tag):
+        if self.is_zoned:
+            self.f.cache.invalidate_tag(tag)
+            self.fence(*(KEYS if tag == "all" else tag))
+
+    def soft(self, tag):
+        if self.is_zoned:
+            self.f.cache.invalidate_tag(tag, soft=True)
+
+    # What is seen of it.
+
+    @property
+    def open_runs(self):
+        return [run for run in self.runs if run.ended == inf]
+
+    def row(self, key):
+        """Zone and number of the entry."""
+        entry = self.f.cache.entry(key)
+        return ("gone", None) if entry is None or entry.state == "gone" else (entry.state, entry.value)
+
+    def is_sound(self, key, number, asked):
+        """Whether what was computed as *number* may be given to who *asked* then."""
+        run = next((run for run in self.runs if run.number == number), None)
+        begun, ended = (run.begun, run.ended) if run else (self.puts[number], self.puts[number])
+        for fence, fenced in self.fences:
+            if fenced != key:
+                continue
+            if isinstance(fence, Caller):  # a refresh: against what is being computed only
+                if begun < fence.begun < min(ended, asked):
+                    return False
+            elif begun < fence < asked:
+                return False
+        return True
+
+    def check(self):
+        """Nothing outdated is given out or kept, and no key is computed twice at once without need."""
+        for caller in self.callers:
+            if caller.end and caller.end[0] == "value":
+                assert self.is_sound(caller.key, caller.end[1], caller.begun)
+        for key in KEYS:
+            _, number = self.row(key)
+            assert number is None or self.is_sound(key, number, inf)
+            fence = max(
+                [tick if isinstance(tick, int) else tick.begun for tick, at in self.fences if at == key], default=0
+            )
+            new = [run for run in self.open_runs if run.key == key and run.begun >= fence]
+            new = [run for run in new if run.caller is None or run.caller.begun >= fence]
+            assert len(new) <= 1 or "wait_timeout" in self.config
+        assert self.f.cache.info().reloading == len([run for run in self.open_runs if run.caller is None])
+
+    async def end(self):
+        """Let all runs end: nobody hangs, and nothing is left behind."""
+        for _ in range(len(self.callers) + 2):
+            for run in self.open_runs:
+                if run.ok is None:
+                    self.finish(run, ok=True)
+            await self.settle()
+        assert all(caller.end for caller in self.callers), "a caller hangs"
+        assert not self.open_runs
+        assert not self.f.cache._cache.flights._flying
+        assert not self.clock._alarms
+        assert self.f.cache.info().reloading == 0
+        assert {caller.end[0] for caller in self.callers} <= {"value", "cancelled", OSError, ResilienceTimeoutError}
+
+
+class Group:
+    """A run, and those who wait for it."""
+
+    def __init__(self, run, members=(), old=None, *, excusable=True):
+        self.run, self.members, self.old, self.excusable = run, [*members], old, excusable
+        self.is_outdated = False
+
+
+class Story:
+    """What must come of each step: who leads, who follows whom, what each gets, and what is kept."""
+
+    def __init__(self, world):
+        self.world = world
+        self.current, self.groups = {}, []
+        config = world.config
+        self.patience, self.soft = config.get("wait_timeout", inf), config.get("soft_timeout", inf)
+        self.then, self.most = config.get("on_wait_timeout", "compute"), config.get("max_reloads", 8)
+
+    async def make(self, what, which):
+        world = self.world
+        if what in ("call", "refresh", "wait"):
+            await getattr(self, what)(which)
+        elif what == "finish":
+            if world.open_runs:
+                await self.finish(world.open_runs[which[0] % len(world.open_runs)], which[1])
+        elif what == "cancel":
+            waiting = [caller for caller in world.callers if caller.end is None]
+            if waiting and not world.colour.is_sync:
+                await self.cancel(waiting[which % len(waiting)])
+        else:
+            getattr(world, what)(which)
+            await self.step([])
+            if what != "soft" and (world.is_zoned or what != "hard"):
+                for key in KEYS if which in (None, "all") else which:
+                    if what != "hard":
+                        self.current.pop(key, None)
+                    elif key in self.current:  # it keeps its place until the next caller comes
+                        self.current[key].is_outdated = True
+
+    async def step(self, expected):
+        """Come to rest; exactly the *expected* callers (None: a reload) have begun to compute. Returns their runs."""
+        before = self.seen
+        await self.world.settle()
+        self.seen = len(self.world.runs)
+        runs = self.world.runs[before:]
+        assert [run.caller for run in runs] == expected
+        return runs
+
+    seen = 0
+
+    def lead(self, key, run, members=(), old=None, **kind):
+        group = self.current[key] = Group(run, members, old, **kind)
+        self.groups.append(group)
+
+    def raw(self, key):
+        """What stands in for what cannot be had, if it is still good then."""
+        entry = self.world.f.cache.entry(key) if self.world.is_zoned else None
+        return None if entry is None else entry.value
+
+    def follow(self, caller, group, zone):
+        now = self.world.clock.monotonic()
+        caller.is_soft = zone != "gone" and self.soft < self.patience
+        caller.deadline = now + (self.soft if caller.is_soft else self.patience)
+        group.members.append(caller)
+
+    async def call(self, key):
+        world = self.world
+        zone, number = world.row(key)
+        group, room = self.current.get(key), world.f.cache.info().reloading < self.most
+        world.clock.advance(0.001)  # no two wait until the same moment
+        caller = world.call(key)
+        if group is not None and group.is_outdated:
+            group = None
+        if zone in ("fresh", "stale"):
+            runs = await self.step([None] if zone == "stale" and group is None and room else [])
+            assert caller.end == ("value", number)
+            if runs:
+                self.lead(key, runs[0], old=number)
+        elif group is not None:
+            await self.step([])
+            self.follow(caller, group, zone)
+        elif zone == "spare" and self.soft < inf:
+            runs = await self.step([None] if room else [])
+            if runs:
+                self.lead(key, runs[0], old=number)
+                self.follow(caller, self.current[key], zone)
+            else:
+                assert caller.end == ("value", number)
+        else:
+            [run] = await self.step([caller])
+            self.lead(key, run, old=number)
+
+    async def refresh(self, key):
+        old = self.raw(key)
+        caller = self.world.refresh(key)
+        [run] = await self.step([caller])
+        self.lead(key, run, old=old, excusable=False)
+
+    async def finish(self, run, ok):
+        world, key = self.world, run.key
+        group = next(group for group in self.groups if group.run is run)
+        before, stands_in = world.row(key), group.old is not None and world.row(key)[1] == group.old
+        is_current = self.current.get(key) is group
+        world.finish(run, ok)
+        await self.step([])
+        end = ("value", run.number) if ok else (OSError, run.number)
+        excuse = ("value", group.old) if stands_in and not ok else end
+        if run.caller:
+            assert run.caller.end == (excuse if group.excusable else end)
+        for member in group.members:
+            assert member.end == excuse
+        if is_current:
+            del self.current[key]
+        if ok and is_current and not group.is_outdated:
+            assert world.f.cache.entry(key).value == run.number
+        else:
+            assert world.row(key) == before
+        self.groups.remove(group)
+
+    async def cancel(self, caller):
+        world, key = self.world, caller.key
+        group = next(group for group in self.groups if caller in (group.run.caller, *group.members))
+        caller.scope.cancel()
+        if caller in group.members:
+            await self.step([])
+            group.members.remove(caller)
+        elif group.members:
+            heir = group.members.pop(0)
+            heir.deadline = inf
+            group.old, group.excusable, group.is_outdated = self.raw(key), True, False
+            [group.run] = await self.step([heir])
+            self.current.setdefault(key, group)
+        else:
+            await self.step([])
+            self.groups.remove(group)
+            if self.current.get(key) is group:
+                del self.current[key]
+        assert caller.end == ("cancelled",)
+
+    async def wait(self, seconds):
+        clock = self.world.clock
+        until = clock.monotonic() + seconds
+        while True:
+            waiting = [(each.deadline, id(each), each, group) for group in self.groups for each in group.members]
+            deadline, _, caller, group = min(waiting, default=(inf, 0, None, None))
+            if deadline > until:
+                break
+            clock.advance(max(0.0, deadline - clock.monotonic()))
+            await self.give_up(caller, group)
+        clock.advance(max(0.0, until - clock.monotonic()))
+        await self.step([])
+
+    async def give_up(self, caller, group):
+        """*caller* has waited as long as it is willing to."""
+        key, (zone, number) = caller.key, self.world.row(caller.key)
+        group.members.remove(caller)
+        if zone != "gone" and (caller.is_soft or self.then == "stale"):
+            await self.step([])
+            assert caller.end == ("value", number)
+        elif not caller.is_soft and self.then == "raise":
+            await self.step([])
+            assert caller.end == (ResilienceTimeoutError,)
+        elif caller.is_soft and key in self.current:
+            await self.step([])
+            self.follow(caller, self.current[key], "gone")
+            caller.deadline += -self.soft
+        else:
+            old = self.raw(key)
+            [run] = await self.step([caller])
+            takes_over = self.current.get(key, group) is group
+            current = self.current.get(key)
+            self.lead(key, run, old=old)
+            if not takes_over:
+                self.current[key] = current
+
+
+class Watched(_blocking.Signal):
+    """A signal of threads that tells the world when somebody waits for it."""
+
+    world = None
+
+    def __init__(self):
+        super().__init__()
+        self.is_set = self.waits = False
+
+    def set(self):
+        with self.world.lock:
+            self.world.blocked -= self.waits
+            self.is_set, self.waits = True, False
+        super().set()
+
+    def wait(self, clock, seconds=None):
+        with self.world.lock:
+            self.waits = not self.is_set
+            self.world.blocked += self.waits
+        super().wait(clock, seconds)
+        self.is_set = False
+
+
+async def follow(colour, config, steps):
+    """Make the steps one by one, and see that each has the outcome that it must have."""
+    world = Watched.world = World(colour, config)
+    story = Story(world)
+    async with anyio.create_task_group() if not colour.is_sync else _Nobody() as world.group:
+        for what, which in steps:
+            await story.make(what, which)
+            world.check()
+        await world.end()
+        world.check()
+
+
+class _Nobody:
+    async def __aenter__(self):
+        return None
+
+    async def __aexit__(self, *error):
+        return None
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Let the world know who waits."""
+    monkeypatch.setattr(_blocking, "Signal", Watched)
+
+
+def test_long_walks(colour, watched):
+    """Calls, refreshes, invalidations and time-outs, runs that end well, badly or are cancelled, in any order."""
+    for seed in range(60):
+        dice = random.Random(seed)
+        config = SETTINGS[seed % len(SETTINGS)]
+        steps = [dice.choice(dice.choice(WALK)) for _ in range(80)]
+        colour.run(follow, colour, config, steps)
