@@ -57,7 +57,7 @@ class SegmentedOrder:
         while (entry := self._leaver()) is not None:
             key = entry.key
             if self._entries.get(key) is entry:
-                del self._entries[key]
+                self._entries.pop(key, None)
                 entry.key = None
                 return key
         raise KeyError("there is no entry that could leave")

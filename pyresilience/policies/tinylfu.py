@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Hashable
 
 from .climber import HillClimber
-from .segments import Entry, SegmentedOrder
+from .segments import Entry, Segment, SegmentedOrder
 from .sketch import FrequencySketch, spread
 
 PROTECTED = 0.8
@@ -60,9 +60,7 @@ class TinyLfu(SegmentedOrder):
         room = max(1, int(self._climber.share * entries))
         for _ in range(2):  # two at most, so that a window that must shrink does so bit by bit
             if len(window) > room:
-                oldest, _ = window.popitem(last=False)
-                probation[oldest] = None
-                self._candidate = oldest
+                self._candidate = _move_oldest(window, probation)
 
     def touch(self, key: Hashable) -> None:
         """A hit; needs no lock.
@@ -98,8 +96,7 @@ class TinyLfu(SegmentedOrder):
                 del probation[entry]
                 protected[entry] = None
                 if len(protected) > PROTECTED * (len(protected) + len(probation)):
-                    oldest, _ = protected.popitem(last=False)
-                    probation[oldest] = None
+                    _move_oldest(protected, probation)
         return hits
 
     def _leaver(self) -> Entry | None:
@@ -116,12 +113,22 @@ class TinyLfu(SegmentedOrder):
 
     def _loser(self, candidate: Entry, defender: Entry) -> Entry:
         """Which of the two is used less; the *defender* stands first in probation."""
-        frequency = self._sketch.frequency
-        if frequency(candidate.mark) > frequency(defender.mark) + LEAD:
+        frequency = self._sketch.frequency(candidate.mark)
+        if frequency > LEAD and frequency > self._sketch.frequency(defender.mark) + LEAD:
             self._defences = 0
             return defender
         self._defences += 1
         if self._defences >= DEFENCES:
             self._defences = 0
-            self._segments[-1].move_to_end(defender)
+            probation = self._segments[-1]
+            if defender in probation:
+                probation.move_to_end(defender)
         return candidate
+
+
+def _move_oldest(source: Segment, target: Segment) -> Entry | None:
+    if not source:
+        return None
+    oldest, _ = source.popitem(last=False)
+    target[oldest] = None
+    return oldest

@@ -215,16 +215,18 @@ class World:
         return True
 
     def check(self):
-        """Nothing outdated is given out or kept, and no key is computed twice at once without need."""
+        """Nothing outdated has been given out, or is kept."""
         for caller in self.callers:
             if caller.end and caller.end[0] == "value":
                 assert self.is_sound(caller.key, caller.end[1], caller.begun)
         for key in KEYS:
             _, number = self.row(key)
             assert number is None or self.is_sound(key, number, inf)
-            fence = max(
-                [tick if isinstance(tick, int) else tick.begun for tick, at in self.fences if at == key], default=0
-            )
+
+    def count(self):
+        """No key is computed twice at once without need, and all reloads are known."""
+        for key in KEYS:
+            fence = max([tick if isinstance(tick, int) else tick.begun for tick, at in self.fences if at == key], default=0)
             new = [run for run in self.open_runs if run.key == key and run.begun >= fence]
             new = [run for run in new if run.caller is None or run.caller.begun >= fence]
             assert len(new) <= 1 or "wait_timeout" in self.config
@@ -444,18 +446,6 @@ class Watched(_blocking.Signal):
         self.is_set = False
 
 
-async def follow(colour, config, steps):
-    """Make the steps one by one, and see that each has the outcome that it must have."""
-    world = Watched.world = World(colour, config)
-    story = Story(world)
-    async with anyio.create_task_group() if not colour.is_sync else _Nobody() as world.group:
-        for what, which in steps:
-            await story.make(what, which)
-            world.check()
-        await world.end()
-        world.check()
-
-
 class _Nobody:
     async def __aenter__(self):
         return None
@@ -464,16 +454,75 @@ class _Nobody:
         return None
 
 
+async def follow(colour, config, steps):
+    """Make the steps one by one, and see that each has the outcome that it must have."""
+    world = Watched.world = World(colour, config)
+    story = Story(world)
+    async with _Nobody() if colour.is_sync else anyio.create_task_group() as world.group:
+        for what, which in steps:
+            await story.make(what, which)
+            world.check()
+            world.count()
+        await world.end()
+        world.check()
+
+
+async def rush(colour, config, steps, dice):
+    """Make the steps without waiting for what comes of each, and see that all ends well."""
+    world = World(colour, config)
+    async with anyio.create_task_group() as world.group:
+        for what, which in steps:
+            runs, callers = world.open_runs, [caller for caller in world.callers if caller.end is None]
+            if what == "finish" and runs:
+                run = runs[which[0] % len(runs)]
+                run.ok = which[1] if run.ok is None else run.ok
+                run.gate.set()
+            elif what == "cancel" and callers:
+                callers[which % len(callers)].scope.cancel()
+            elif what == "wait":
+                world.clock.advance(which)
+            elif what not in ("finish", "cancel"):
+                getattr(world, what)(which)
+            await world.settle(dice.choice([0, 0, 1, 1, 2, 3, 30]))
+            world.check()
+        if dice.random() < 0.3:
+            assert await world.f.cache.aclose()
+        await world.end()
+        world.check()
+
+
 @pytest.fixture
 def watched(monkeypatch):
     """Let the world know who waits."""
     monkeypatch.setattr(_blocking, "Signal", Watched)
 
 
-def test_long_walks(colour, watched):
+def test_every_caller_gets_what_it_must(colour, watched):
     """Calls, refreshes, invalidations and time-outs, runs that end well, badly or are cancelled, in any order."""
-    for seed in range(60):
-        dice = random.Random(seed)
-        config = SETTINGS[seed % len(SETTINGS)]
-        steps = [dice.choice(dice.choice(WALK)) for _ in range(80)]
+
+    @settings(derandomize=True, max_examples=60, deadline=None)
+    @given(st.sampled_from(SETTINGS), STEPS)
+    def run(config, steps):
         colour.run(follow, colour, config, steps)
+
+    run()
+
+
+def walks(count):
+    """Long programs for all settings in turn, each with a die."""
+    for seed in range(count):
+        dice = random.Random(seed)
+        yield SETTINGS[seed % len(SETTINGS)], [dice.choice(dice.choice(WALK)) for _ in range(80)], dice
+
+
+def test_long_walks(colour, watched):
+    """The same, on long programs."""
+    for config, steps, _ in walks(40):
+        colour.run(follow, colour, config, steps)
+
+
+@pytest.mark.parametrize("colour", [*map(Colour, ("asyncio", "trio"))], ids=str)
+def test_whatever_comes_at_once(colour):
+    """Even where one thing happens before another has had its effect: nothing outdated, nobody hangs, nothing is left."""
+    for config, steps, dice in walks(120):
+        colour.run(rush, colour, config, steps, dice)
