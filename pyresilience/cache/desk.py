@@ -46,8 +46,6 @@ class Desk:
         self.tags_of = tagger(config.tags or (), function, name)
         """Names a result."""
         self._by_result = callable(config.tags)
-        self._stale_on: Any = config.stale_on
-        self._cached_errors: Any = config.cache_exceptions
         self._cooldown = seconds(config.reload_cooldown)
         self._soft = config.soft_timeout is not None
 
@@ -131,7 +129,9 @@ class Desk:
                 ended=partial(self._ended, key, flight),
                 fence=partial(self._flights.take_off, key, flight),
             )
-            return reloads.begin(errand, spawn)
+            begun = reloads.begin(errand, spawn)
+            flight.begun()
+            return begun
 
         def look(
             key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float, row: Row
@@ -200,7 +200,7 @@ class Desk:
         if flight.old is None:
             return False
         now, entry = self._cache.now(), flight.old[3]
-        excused = kind is not None and issubclass(kind, self._stale_on) and not issubclass(kind, self._cached_errors)
+        excused = kind is not None and self._flights.excuses(kind)
         entry.retry_at, entry.excused, flight.in_vain = now + self._cooldown, excused, True
         if kind is not None:
             flight.trouble = f"the call raised {kind.__name__}"

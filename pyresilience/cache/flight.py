@@ -200,6 +200,11 @@ class Reload(Flight):
         """That one, and no later one."""
         return row is self._row
 
+    def begun(self) -> None:
+        """It runs in another thread, or an event loop, from now on: whoever began it may wait for it."""
+        if self.thread == threading.get_ident():
+            self.thread = 0
+
 
 def _outwards(flight: Flight | None) -> list[Flight]:
     """*flight* and all around it."""

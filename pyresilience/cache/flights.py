@@ -228,7 +228,7 @@ class Flights:
                     self._keep_error(key, flight, error)
                 self.take_off(key, flight)
             if flight.followers:
-                self._deliver(flight, Error(error))
+                self._console(key, flight, error)
 
     def _supersede(self, key: Hashable, flight: Flight, row: Row | None) -> None:
         """What *flight* has computed takes the place of what was kept meanwhile; the holder locks."""
@@ -279,10 +279,14 @@ class Flights:
         except KeyError:
             return
 
-    def _deliver(self, flight: Flight, outcome: Outcome | None) -> None:
+    def _console(self, key: Hashable, flight: Flight, error: Exception) -> None:
+        """Give all who wait what there is for them, as *flight* has failed."""
+        self._deliver(flight, Error(error))
+
+    def _deliver(self, flight: Flight, outcome: Outcome | None, source: str = "") -> None:
         """Give all who wait the outcome; None: it cannot be shared, so each computes its own."""
         for each in list(flight.followers):
-            each.source = flight.source
+            each.source = source or flight.source
             if outcome is None:
                 each.promote([])
             else:

@@ -42,27 +42,25 @@ class Options:
     def close(self, timeout: Duration) -> bool:
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + _checked(timeout)
-        for errand in self.reloads.close():
-            if _blocking.blocks(errand.task):
-                continue
+        while waiting := [each for each in self.reloads.close() if not _blocking.blocks(each.task)]:
+            left = deadline - _SYSTEM.monotonic()
+            if left <= 0:
+                break
             signal = _blocking.Signal()
-            errand.when_over(signal.set)
-            while not errand.over and (left := deadline - _SYSTEM.monotonic()) > 0:
-                signal.wait(_SYSTEM, min(left, LOOK))
-                self.reloads.errands()
+            waiting[0].when_over(signal.set)
+            signal.wait(_SYSTEM, min(left, LOOK))
         return self.reloads.running == 0
 
     async def close_async(self, timeout: Duration) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + _checked(timeout)
-        for errand in self.reloads.close():
-            if _async.blocks(errand.task):
-                continue
+        while waiting := [each for each in self.reloads.close() if not _async.blocks(each.task)]:
+            left = deadline - _SYSTEM.monotonic()
+            if left <= 0:
+                break
             signal = _async.Signal()
-            errand.when_over(signal.set)
-            while not errand.over and (left := deadline - _SYSTEM.monotonic()) > 0:
-                await signal.wait(_SYSTEM, min(left, LOOK))
-                self.reloads.errands()
+            waiting[0].when_over(signal.set)
+            await signal.wait(_SYSTEM, min(left, LOOK))
         return self.reloads.running == 0
 
     checked = staticmethod(names)

@@ -32,7 +32,7 @@ class Errand:
         fence: Lets nothing of it be kept.
     """
 
-    __slots__ = ("_heard", "board", "ended", "fence", "over", "scope", "task", "work")
+    __slots__ = ("_heard", "board", "ended", "fence", "over", "scope", "stopped", "task", "work")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Errand:
         self.ended = ended
         self.fence = fence
         self.task = Task()
-        self.over = False
+        self.over = self.stopped = False
         self._heard: list[Callable[[], object]] = []
 
     @property
@@ -70,9 +70,11 @@ class Errand:
             tell()
 
     def stop(self) -> None:
-        """Keep nothing of it, and ask it to end."""
-        self.fence()
-        self.task.cancel()
+        """Keep nothing of it, and ask it to end, once."""
+        if not self.stopped:
+            self.stopped = True
+            self.fence()
+            self.task.cancel()
 
 
 class Reloads:
@@ -157,7 +159,8 @@ class Reloads:
         with suppress(Crowded):
             if context.run(errand.board):
                 spawn(errand.work, context, partial(self._end, errand), errand.task)
-                if self.closed:  # since we looked
+                if self.closed:  # since we looked, so it was asked to end before it could
+                    errand.stopped = False
                     errand.stop()
                 return True
         return False

@@ -41,7 +41,9 @@ class Shelf:
         rows[key] = row
         if row[1] < agenda.horizon:
             agenda.add(key, row[1])
-        if len(rows) > self.size and not (now >= agenda.soonest and self._drop_due(now)):
+        while len(rows) > self.size:
+            if now >= agenda.soonest and self._drop_due(now):
+                continue
             try:
                 self._note_eviction(hash(rows.popitem(False)[0]))
             except Exception:  # noqa: BLE001 - a signal handler has just emptied it; or it is the user's own __hash__

@@ -38,6 +38,8 @@ class ZonedFlights(Flights):
         self._wait = inf if config.wait_timeout is None else seconds(config.wait_timeout)
         self._soft = inf if config.soft_timeout is None else seconds(config.soft_timeout)
         self._then = config.on_wait_timeout
+        self._stale_on: Any = config.stale_on
+        self._cached_errors: Any = config.cache_exceptions
 
     def board(self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: Limit) -> Row | None:
         """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
@@ -49,7 +51,11 @@ class ZonedFlights(Flights):
         return super().board(key, flight, home, signal, limit)
 
     def reserve(self, key: Hashable, flight: Flight, home: Home, signal: Signal) -> bool:
-        """Let *flight* lead *key* before it runs; False: another does, or there is no need any more."""
+        """Let *flight* lead *key* before it runs; False: another does, or there is no need any more.
+
+        Until it is said to have `begun`, it belongs to this thread.
+        """
+        flight.thread = get_ident()  # a handler that runs in it must not wait for what has not begun
         leads = self.board(key, flight, home, signal, None) is None
         if leads:
             self.shelf.misses -= 1  # it is no call
@@ -135,6 +141,18 @@ class ZonedFlights(Flights):
         leader = self._flying.setdefault(key, flight)
         if leader is not flight:
             flight.follow(leader, flight.signal)
+
+    def _console(self, key: Hashable, flight: Flight, error: Exception) -> None:
+        """Give all who wait an old result, if there is one that stands in; only a refresh fails in spite of that."""
+        row = flight.old
+        if row is not None and self.excuses(type(error)) and self.spare(row, self._now()):
+            self._deliver(flight, Value(row[0]), "stale")
+        else:
+            super()._console(key, flight, error)
+
+    def excuses(self, kind: type[BaseException]) -> bool:
+        """Whether an old result stands in for an error of that kind."""
+        return issubclass(kind, self._stale_on) and not issubclass(kind, self._cached_errors)
 
     def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Keep an error that is a result; remember why there is none otherwise; the holder locks."""

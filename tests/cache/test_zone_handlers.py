@@ -142,7 +142,9 @@ def test_a_handler_is_not_felt(act, handler):
     meddled(body, HANDLERS[handler], age, down=False, **ZONES)
 
 
-@pytest.mark.parametrize("handler", ["calls the same", "calls the others", "invalidates", "closes", "moves the time on"])
+@pytest.mark.parametrize(
+    "handler", ["calls the same", "calls the others", "invalidates", "closes", "moves the time on"]
+)
 def test_a_handler_in_a_soft_wait(handler):
     """The same while a caller waits for a load in the background."""
     meddled(lambda f: f(1), HANDLERS[handler], 10, down=False, **SOFT)
