@@ -310,7 +310,7 @@ class Story:
         world = self.world
         zone, number = world.row(key)
         group, room = self.current.get(key), world.f.cache.info().reloading < self.most
-        world.clock.advance(0.001)  # no two wait until the same moment
+        world.clock.advance(1 / 1024)  # no two wait until the same moment
         caller = world.call(key)
         if group is not None and group.is_outdated:
             group = None

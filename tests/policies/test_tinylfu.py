@@ -71,8 +71,8 @@ def test_a_newcomer_does_not_push_out_who_is_used_more():
     """Keys that come once leave again; those that are used often stay, whoever is the oldest."""
     cache = Cache(20)
     cache.get(*[*range(20)] * 4)
-    cache.get(*range(100, 1100))
-    assert set(range(1, 19)) <= cache.keys
+    cache.get(*range(100, 200))
+    assert len(cache.keys & set(range(20))) >= 19
 
 
 def test_who_is_used_more_gets_in():
@@ -137,8 +137,8 @@ def test_of_many_hits_the_last_are_remembered():
 def test_the_window_follows_the_load():
     """Where who was used last is used next, the window grows; where a loop is larger than the cache, it shrinks."""
     cache = Cache(50)
-    for start in range(6000):
-        cache.get(start, start, start - 20, start - 30)
+    for new in range(12_000):
+        cache.get(new, new - new % 45)
     assert cache.order._climber.share > 0.2
     for _ in range(300):
         cache.get(*range(100_000, 100_100))
