@@ -205,6 +205,7 @@ def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended, ta
     with suppress(AttributeError):  # whoever closes the loop under it cannot know of it, and is not to be told off
         ours._log_destroy_pending = False
     task.home, task.cancel, task.abandon = loop, partial(_runner(loop), ours.cancel), coroutine.close
+    task.is_done = ours.done
     ours.add_done_callback(lambda ours: ended(None if ours.cancelled() else ours.exception()))
 
 
@@ -218,9 +219,9 @@ def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: 
         try:
             with scope:
                 await work()
-        except trio.Cancelled:
-            raise
-        except BaseException as error:  # noqa: BLE001 - whoever spawned it is told; trio would take it for its own
+        except BaseException as error:  # whoever spawned it is told; trio would take it for its own
+            if BaseExceptionGroup("", [error]).split(trio.Cancelled)[1] is None:
+                raise
             errors.append(error)
         finally:
             ended(errors.pop() if errors else None)
@@ -235,10 +236,7 @@ def blocks(task: Task) -> bool:
 
 
 async def elsewhere(function: Callable[[], Any], stop: Callable[[], object]) -> Any:
-    """What the blocking *function* returns, which runs in a thread; when the wait is cancelled, *stop* it.
-
-    Then it is still waited for, as it ends soon: nothing of it remains when the cancellation goes on.
-    """
+    """What the blocking *function* returns, which runs in a thread; when the wait is cancelled, *stop* it and see it end."""
     import anyio
 
     done = Signal()

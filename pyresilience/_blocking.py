@@ -181,17 +181,21 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
 class Task:
     """Something that runs on its own, and can be asked to end; first, something that is about to."""
 
-    __slots__ = ("abandon", "cancel", "home", "thread")
+    __slots__ = ("abandon", "beginner", "cancel", "home", "is_done", "thread")
 
     def __init__(self) -> None:
         self.home: Any = None
         """The event loop it lives in; None: a thread, or trio."""
-        self.thread = threading.get_ident()
-        """The thread it runs in; first that of whoever begins it."""
+        self.beginner = threading.get_ident()
+        """The thread that is about to begin it; 0: it has begun."""
+        self.thread = 0
+        """The thread it runs in; 0: it has not come that far."""
         self.cancel: Callable[[], object] = _nothing
         """Asks it to end, callable from anywhere. A thread cannot be asked."""
         self.abandon: Callable[[], object] = _nothing
         """Ends it where it stands, once its event loop is closed."""
+        self.is_done: Callable[[], object] = _nothing
+        """Whether it has ended, even if nobody was told so."""
 
 
 def _nothing() -> None:
@@ -200,7 +204,7 @@ def _nothing() -> None:
 
 def blocks(task: Task) -> bool:
     """Whether waiting for *task* here would keep it from ending."""
-    return task.thread == threading.get_ident()
+    return threading.get_ident() in (task.thread, task.beginner)
 
 
 Ended: TypeAlias = Callable[[BaseException | None], object]

@@ -32,7 +32,7 @@ class Errand:
         fence: Lets nothing of it be kept.
     """
 
-    __slots__ = ("_heard", "board", "ended", "fence", "over", "scope", "stopped", "task", "work")
+    __slots__ = ("_heard", "board", "ended", "fence", "over", "scope", "stopped", "task", "told", "work")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Errand:
         self.ended = ended
         self.fence = fence
         self.task = Task()
-        self.over = self.stopped = False
+        self.over = self.stopped = self.told = False
         self._heard: list[Callable[[], object]] = []
 
     @property
@@ -120,7 +120,9 @@ class Reloads:
                 with suppress(Exception):  # it does not want to end, or its own cleanup fails
                     errand.task.abandon()
                 errand.end()
-        return [errand for errand in errands if not errand.is_lost]
+            elif errand.task.is_done():  # an interrupt kept it from being told
+                self._end(errand, None)
+        return [errand for errand in errands if not (errand.is_lost or errand.over)]
 
     def begin(self, errand: Errand, spawn: Spawn) -> bool:
         """Let *errand* run in the background, if there is room, and it is needed; True: it begins."""
@@ -159,6 +161,7 @@ class Reloads:
         with suppress(Crowded):
             if context.run(errand.board):
                 spawn(errand.work, context, partial(self._end, errand), errand.task)
+                errand.task.beginner = 0
                 if self.closed:  # since we looked, so it was asked to end before it could
                     errand.stopped = False
                     errand.stop()
@@ -167,7 +170,9 @@ class Reloads:
 
     def _end(self, errand: Errand, error: BaseException | None) -> None:
         try:
-            errand.ended(error)
+            if not errand.told:
+                errand.ended(error)
+                errand.told = True
         finally:
             self._forget(errand)
             errand.end()

@@ -82,3 +82,29 @@ def counted(f):
     stats = f.metrics.get_stats()
     assert stats.hit_latency.count + stats.load_latency.count == stats.hits + stats.misses
     return stats.hits, stats.misses, stats.stale_hits, stats.recalculations, stats.wait_timeouts
+
+
+async def under_way(colour, f, upstream, clock, age=10):
+    """Bring a reload of the entry of 1 under way; returns what lets it go."""
+    await colour.go(f, 1)
+    clock.advance(age)
+    gate = upstream.hold()
+    assert await colour.go(f, 1) == 1
+    await colour.until(lambda: upstream.runs == 2)
+    upstream.free()
+    return gate
+
+
+def later(colour, f, clock, count, *steps):
+    """What moves the clock on once *count* callers wait, and then does the *steps*."""
+
+    async def move():
+        await colour.until(lambda: waiting(f) == count)
+        for step in steps:
+            if isinstance(step, (int, float)):
+                clock.advance(step)
+            else:
+                step()
+            await colour.sleep(0.005)
+
+    return move

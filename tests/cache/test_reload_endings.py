@@ -1,28 +1,14 @@
 """Reloads end with the cache, with the event loop they live in, and with the process, and leave nothing stuck."""
 
-import asyncio
-import gc
 import threading
 
 import anyio
 import pytest
-from gated_upstream import ZONES, cached, is_clean, reloaded, waiting
+from gated_upstream import ZONES, cached, is_clean, reloaded, under_way, waiting
 
 from pyresilience import CacheConfig, _blocking, resilient
-from pyresilience._lifecycle import lifecycle
 
 STALE = {"ttl": 10, "stale_while_revalidate": 1000, "reload_cooldown": 3}
-
-
-async def under_way(colour, f, upstream, clock):
-    """Bring a reload of the entry of 1 under way; returns what lets it go."""
-    await colour.go(f, 1)
-    clock.advance(10)
-    gate = upstream.hold()
-    assert await colour.go(f, 1) == 1
-    await colour.until(lambda: upstream.runs == 2)
-    upstream.free()
-    return gate
 
 
 async def close(colour, f, timeout=20):
@@ -214,6 +200,32 @@ def test_closing_inside_a_reload_that_has_hardly_begun(colour, clock, monkeypatc
     assert on_time == [True]
 
 
+def test_closing_in_a_thread_like_the_one_that_began(clock, monkeypatch):
+    """A reload is waited for although the thread that began it has ended, and the one that closes has its number."""
+    start, ends = _blocking._start, []
+
+    def start_late(run, go):
+        start(lambda: (go.wait(20), run()))
+
+    for _ in range(20):
+        go = threading.Event()
+        f = resilient(cache=CacheConfig(**STALE), clock=clock)(lambda x: x)
+        f(1)
+        clock.advance(10)
+        with monkeypatch.context() as patch:
+            patch.setattr(_blocking, "_start", lambda run, go=go: start_late(run, go))
+            beginning = threading.Thread(target=f, args=(1,))
+            beginning.start()
+            beginning.join(20)
+        closing = threading.Thread(target=lambda f=f: ends.append(f.cache.close(20)))
+        closing.start()
+        while not f.cache._cache.options.reloads.closed:
+            threading.Event().wait(0.0005)
+        go.set()
+        closing.join(20)
+    assert ends == [True] * 20
+
+
 @pytest.mark.parametrize("colour", ["asyncio", "trio"], indirect=True)
 async def test_closing_by_the_blocking_way_inside_the_loop(colour, clock, events):
     """`close()` in the event loop does not block it: it says that something still runs, which then ends."""
@@ -252,72 +264,3 @@ async def test_closing_keeps_what_a_caller_computes(colour, clock, events):
 
     ends = await colour.gather(lambda: colour.go(f, 1), end)
     assert (ends, f.cache.peek(1)) == ([3, None], 3)
-
-
-@pytest.mark.parametrize("colour", ["asyncio", "trio"], indirect=True)
-def test_a_run_of_the_loop_ends_with_a_reload(colour, clock, events):
-    """The end of the event loop's run ends its reloads; the next run begins one, and nothing is said of it."""
-    f, upstream = cached(colour, clock, events, **STALE)
-
-    async def leave():
-        await under_way(colour, f, upstream, clock)
-
-    async def leave_at_once():
-        assert await colour.go(f, 1) == 1
-
-    async def go_on():
-        assert await colour.go(f, 1) == 1
-        await reloaded(colour, f)
-        return await colour.go(f, 1)
-
-    running = lifecycle.running
-    colour.run(leave)
-    assert (is_clean(f), upstream.over, lifecycle.running) == (True, 2, running)
-    upstream.hold()
-    colour.run(leave_at_once)
-    assert (is_clean(f), lifecycle.running) == (True, running)
-    upstream.free()
-    runs = upstream.runs
-    assert colour.run(go_on) == runs + 1
-    assert f.cache.info().reload_failures == 0
-
-
-@pytest.mark.parametrize("begun", [False, True])
-def test_a_loop_that_is_closed_over_a_reload(clock, events, begun, caplog, recwarn):
-    """A loop closed without cancelling leaves no stuck key, no errand, no call under way and no noise."""
-    runs, running, hang = [], lifecycle.running, []
-
-    async def load(x):
-        runs.append(x)
-        if hang:
-            await asyncio.Event().wait()
-        return len(runs)
-
-    f = resilient(cache=CacheConfig(**STALE, max_reloads=1), clock=clock, listeners=[events])(load)
-
-    async def leave():
-        await f(1)
-        clock.advance(10)
-        hang.append(1)
-        assert await f(1) == 1
-        if begun:
-            await asyncio.sleep(0)
-            assert len(runs) == 2
-
-    async def go_on():
-        assert await f(1) == 1
-        while f.cache.info().reloading:
-            await asyncio.sleep(0)
-        return await f(1)
-
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(leave())
-    loop.close()
-    assert f.cache.info().reloading == 0
-    assert lifecycle.running == running
-    hang.clear()
-    before = len(runs)
-    assert asyncio.run(go_on()) == before + 1
-    assert f.cache.close(0) is True
-    gc.collect()
-    assert (caplog.records, [str(each.message) for each in recwarn]) == ([], [])

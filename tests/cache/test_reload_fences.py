@@ -1,7 +1,7 @@
 """Whatever invalidates wins over reloads under way: their late results are not kept, and old values not handed out."""
 
 import pytest
-from gated_upstream import ZONES, cached, is_clean, reloaded, told, waiting
+from gated_upstream import ZONES, cached, is_clean, reloaded, told, under_way, waiting
 
 from pyresilience import RetryConfig
 
@@ -15,17 +15,6 @@ WAYS = {
     "tag of the argument": lambda f: f.cache.invalidate_tag("one:1"),
     "invalidated twice": lambda f: (f.cache.invalidate_tag("all"), f.cache.invalidate(1)),
 }
-
-
-async def under_way(colour, f, upstream, clock, age=10):
-    """Bring a reload of the entry of 1 under way; returns what lets it go."""
-    await colour.go(f, 1)
-    clock.advance(age)
-    gate = upstream.hold()
-    assert await colour.go(f, 1) == 1
-    await colour.until(lambda: upstream.runs == 2)
-    upstream.free()
-    return gate
 
 
 @pytest.mark.parametrize("age", [8, 10])

@@ -1,11 +1,8 @@
 """Zones, reloads and waits together with the rest: refusals, kept errors, refreshes, shared caches, hung reloads."""
 
-import asyncio
-import threading
-
 import anyio
 import pytest
-from gated_upstream import ZONES, cached, is_clean, reloaded, told, waiting
+from gated_upstream import ZONES, cached, is_clean, reloaded, under_way, waiting
 
 from pyresilience import (
     BulkheadConfig,
@@ -15,22 +12,10 @@ from pyresilience import (
     RateLimiterConfig,
     ResultCache,
     _blocking,
-    resilient,
 )
 from pyresilience._outcome import Crowded
 
 SPARE = {**ZONES, "stale_while_revalidate": 0}
-
-
-async def under_way(colour, f, upstream, clock, age=10):
-    """Bring a reload of the entry of 1 under way; returns what lets it go."""
-    await colour.go(f, 1)
-    clock.advance(age)
-    gate = upstream.hold()
-    assert await colour.go(f, 1) == 1
-    await colour.until(lambda: upstream.runs == 2)
-    upstream.free()
-    return gate
 
 
 @pytest.mark.parametrize("age", [10, 15])
@@ -228,72 +213,3 @@ async def test_a_wait_for_closing_that_is_cancelled(colour, clock, events):
     cleaned_up.set()
     assert await f.cache.aclose() is True
     assert is_clean(f)
-
-
-@pytest.mark.parametrize("colour", ["asyncio", "trio"], indirect=True)
-def test_a_reload_with_children(colour, clock, events):
-    """The end of a run is no failure of the reloads in it, however many tasks of their own they have."""
-    f, upstream = cached(colour, clock, events, **ZONES)
-    real = upstream.answer
-
-    async def answer(*args):
-        value = await real(*args)
-        if upstream.runs > 1:
-            async with anyio.create_task_group() as group:
-                for _ in range(3):
-                    group.start_soon(anyio.sleep_forever)
-        return value
-
-    upstream.answer = answer
-
-    async def leave():
-        await colour.go(f, 1)
-        clock.advance(10)
-        await colour.go(f, 1)
-        await colour.until(lambda: upstream.runs == 2)
-        await colour.sleep(0.005)
-
-    colour.run(leave)
-    assert (is_clean(f), f.cache.info().reload_failures) == (True, 0)
-
-
-def test_who_waits_for_a_reload_in_a_loop_that_dies(clock, events):
-    """A caller in another loop takes over when the loop of the reload is closed under it."""
-    runs, hang = [], []
-
-    async def load(x):
-        runs.append(x)
-        if hang:
-            hang.clear()
-            await asyncio.Event().wait()
-        return len(runs)
-
-    f = resilient(cache=CacheConfig(**SPARE, soft_timeout=5), clock=clock, listeners=[events])(load)
-
-    async def leave():
-        await f(1)
-        clock.advance(10)
-        hang.append(1)
-        waiter = asyncio.ensure_future(f(1))
-        while len(runs) < 2:
-            await asyncio.sleep(0)
-        waiter.cancel()
-        await asyncio.gather(waiter, return_exceptions=True)
-
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(leave())
-    assert f.cache.info().reloading == 1
-    ends = []
-    other = threading.Thread(target=lambda: ends.append(asyncio.run(f(1))), daemon=True)
-    other.start()
-    while waiting(f) < 1:
-        threading.Event().wait(0.001)
-    loop.close()
-    for _ in range(5000):
-        if not other.is_alive():
-            break
-        clock.advance(0.0005)
-        threading.Event().wait(0.001)
-    assert ends == [3]
-    assert (len(runs), is_clean(f)) == (3, True)
-    assert [word for _, word in told(events)][-1] == "expired"

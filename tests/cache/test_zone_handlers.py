@@ -1,19 +1,14 @@
 """Signal handlers and finalizers that use the cache anywhere in the middle of what it does with old values."""
 
-import os
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 from gated_upstream import is_clean
+from interrupting import meddle
 
-import pyresilience
 from pyresilience import CacheConfig, resilient
 from pyresilience.testing import FakeClock
 
-HOME = str(Path(pyresilience.__file__).parent) + os.sep
-SIGNAL_POINTS = ("call", "c_return")
 PATIENCE = 20
 
 ZONES = {
@@ -48,27 +43,6 @@ ACTS = {
     "put": (10, lambda f: (f(1), f.cache.put(1, 1))),
     "info": (10, lambda f: (f(1), f.cache.info())),
 }
-
-
-def meddle(point, act, handler):
-    """Run *act* with *handler* at the *point*-th place inside the library; whether there was such a place."""
-    count, reached = 0, False
-
-    def watch(frame, event, arg):
-        nonlocal count, reached
-        if event in SIGNAL_POINTS and frame.f_code.co_filename.startswith(HOME):
-            count += 1
-            if count == point:
-                sys.setprofile(None)
-                reached = True
-                handler()
-
-    sys.setprofile(watch)
-    try:
-        act()
-    finally:
-        sys.setprofile(None)
-    return reached
 
 
 def bounded(work):
@@ -183,3 +157,97 @@ def test_a_handler_below_a_lock_does_not_wait(settings):
     assert not leader.is_alive()
     assert f.cache._cache.flights._flying == {}
     assert f(1) == 1
+
+
+HEAD = """
+import time
+from pyresilience import CacheConfig, resilient
+from pyresilience.testing import FakeClock
+
+clock = FakeClock(1000.0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("signal"), "setitimer"), reason="there are no interval timers")
+def test_signal_handlers(script):
+    """A handler that calls, invalidates and closes caches wherever it interrupts them is not felt."""
+    said = script(
+        HEAD
+        + """
+import random, signal
+random.seed(1)
+
+config = CacheConfig(ttl=10, refresh_ahead=0.5, stale_while_revalidate=5, stale_if_error=10, soft_timeout=1,
+                     wait_timeout=1, max_reloads=2, max_size=4)
+
+@resilient(cache=config, clock=clock)
+def h(x):
+    if random.random() < 0.2:
+        raise OSError
+    return x
+
+count = depth = 0
+def handle(*args):
+    global count, depth
+    if depth == 3:
+        return
+    count += 1
+    depth += 1
+    try:
+        for x in range(3):
+            assert h(x) == x
+        h.cache.invalidate(random.randrange(6))
+        clock.advance(random.random())
+        h.cache.info()
+    except OSError:
+        pass
+    finally:
+        depth -= 1
+
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+end = time.monotonic() + 1.5
+while time.monotonic() < end and count < 1500:
+    for x in range(6):
+        try:
+            assert h(x) == x
+        except OSError:
+            pass
+        clock.advance(0.3)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(count > 100, h.cache.close(), h.cache._cache.flights._flying, h.cache._cache.options.reloads._errands)
+"""
+    )
+    assert said == ["True", "True", "{}", "{}"]
+
+
+def test_finalizers(script):
+    """What garbage collection runs at any point of a reload may call the same function."""
+    said = script(
+        HEAD
+        + """
+import gc
+
+config = CacheConfig(ttl=10, stale_while_revalidate=5, stale_if_error=10, soft_timeout=1, max_reloads=2, max_size=4)
+h = resilient(cache=config, clock=clock)(lambda x: x)
+calls = []
+
+class Loud:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        calls.append(h(len(calls) % 5))
+        if len(calls) % 7 == 0:
+            h.cache.invalidate(len(calls) % 5)
+
+gc.set_threshold(3, 2, 2)
+for _ in range(400):
+    for x in range(5):
+        Loud()
+        assert h(x) == x
+    clock.advance(1)
+gc.set_threshold(0)
+print(len(calls) > 100, h.cache.close(), h.cache._cache.flights._flying)
+"""
+    )
+    assert said == ["True", "True", "{}"]
