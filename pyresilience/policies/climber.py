@@ -16,8 +16,8 @@ PERIOD = 10
 STEP, FURTHER, FURTHEST = 0.0625, 2.0, 0.25
 """The first step; how much longer the next one is in a direction that pays; the longest."""
 
-NOISE = 0.4
-"""Chance alone changes the hit ratio by this, divided by the root of the number of uses."""
+NOISE = 0.8
+"""A change of the hit ratio that is less than so many times its standard deviation is taken for chance."""
 
 CREDIBLE = 2.5
 """A hit ratio that changes by more than so many times the step was changed by something else."""
@@ -46,7 +46,7 @@ class HillClimber:
         ratio = self._hits / uses
         change, self._ratio = ratio - self._ratio, ratio
         self._hits = self._misses = 0
-        step = self._next(change, NOISE / sqrt(uses))
+        step = self._next(change, NOISE * sqrt((ratio * (1 - ratio) + 1 / uses) / uses))
         share = min(max(self.share + step, LEAST), MOST)
         self._step, self.share = share - self.share, share
 

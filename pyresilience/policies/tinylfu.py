@@ -103,27 +103,22 @@ class TinyLfu(SegmentedOrder):
         window, protected, probation = self._segments
         candidate, self._candidate, self._full = self._candidate, None, True
         segment = probation or protected or window
-        entry = next(iter(segment), None)
-        if entry is None:
+        if not segment:
             return None
-        if candidate is not None and candidate in probation and candidate is not entry:
-            entry = self._loser(candidate, entry)
-        segment.pop(entry, None)
-        return entry
-
-    def _loser(self, candidate: Entry, defender: Entry) -> Entry:
-        """Which of the two is used less; the *defender* stands first in probation."""
-        frequency = self._sketch.frequency(candidate.mark)
-        if frequency > LEAD and frequency > self._sketch.frequency(defender.mark) + LEAD:
+        defender, _ = segment.popitem(last=False)
+        if candidate is None or candidate not in probation or self._better(candidate, defender):
             self._defences = 0
             return defender
-        self._defences += 1
-        if self._defences >= DEFENCES:
-            self._defences = 0
-            probation = self._segments[-1]
-            if defender in probation:
-                probation.move_to_end(defender)
+        self._defences = (self._defences + 1) % DEFENCES
+        probation[defender] = None
+        if self._defences:
+            probation.move_to_end(defender, last=False)
+        probation.pop(candidate, None)
         return candidate
+
+    def _better(self, candidate: Entry, defender: Entry) -> bool:
+        frequency = self._sketch.frequency(candidate.mark)
+        return frequency > LEAD and frequency > self._sketch.frequency(defender.mark) + LEAD
 
 
 def _move_oldest(source: Segment, target: Segment) -> Entry | None:

@@ -505,7 +505,7 @@ def watched(monkeypatch):
 def test_every_caller_gets_what_it_must(colour, watched):
     """Calls, refreshes, invalidations and time-outs, runs that end well, badly or are cancelled, in any order."""
 
-    @settings(derandomize=True, max_examples=60, deadline=None)
+    @settings(derandomize=True, max_examples=40, deadline=None)
     @given(st.sampled_from(SETTINGS), STEPS)
     @example({**ZONES, "stale_if_error": 40, "soft_timeout": 3, "wait_timeout": 5}, LOST_SPARE)
     def run(config, steps):
@@ -523,11 +523,11 @@ def walks(count):
 
 def test_long_walks(colour, watched):
     """The same, on long programs."""
-    for config, steps in walks(40):
+    for config, steps in walks(32):
         colour.run(follow, colour, config, steps)
 
 
 def test_whatever_comes_at_once(colour, watched):
     """Even where one thing happens before another has had its effect: nothing outdated, nobody hangs, nothing is left."""
-    for seed, (config, steps) in enumerate(walks(60)):
+    for seed, (config, steps) in enumerate(walks(48)):
         colour.run(rush, colour, config, steps, seed)

@@ -13,13 +13,15 @@ from pyresilience import CacheConfig, resilient
 TENANT = ContextVar("tenant")
 LOCALE = ContextVar("locale", default="en")
 
-VALUES = st.sampled_from(
-    [
-        *(0, 1, True, False, 1.0, -0.0, 0.0, 1j, None, "", "1", "a" * 600, b"1", bytearray(b"1")),
-        *((), (1,), (True,), [1], [1.0], ["1"], {1}, frozenset({1}), {"a": 1}, {"a": True}, {"b": 1, "a": 1}),
-        *({"a": 1, "b": 1}, [[1], {"x": (2,)}], [[1], {"x": [2]}], {(1, 2): {3}}, list(range(400))),
-    ]
-)
+FAMILIES = [
+    [0, False, 0.0, -0.0, 0j, None, "", "0", b"", (), [], set(), {}],
+    [1, True, 1.0, 1j, "1", b"1", bytearray(b"1"), 1 << 70, "a" * 600],
+    [(1,), (True,), [1], [1.0], ["1"], {1}, frozenset({1}), [[1]], {"1": 1}, list(range(400)), [*range(399), 399.0]],
+    [{"a": 1}, {"a": True}, {"b": 1, "a": 1}, {"a": 1, "b": 1}, {"a": [1]}, {"a": (1,)}, {"a": {"b": {1}}}],
+]
+"""Values that could be taken for each other."""
+
+VALUES = st.sampled_from(FAMILIES).flatmap(st.sampled_from)
 
 NAMES = ("a", "b", "c", "d")
 
@@ -83,6 +85,20 @@ def fits(function, call):
 
 
 @st.composite
+def spellings(draw, function, call):
+    """Nearly the same call: spelt with all defaults, and perhaps with one value that could be taken for another."""
+    bound = signature(function).bind(*call[0], **call[1])
+    bound.apply_defaults()
+    args, kwargs = [*bound.args], {**bound.kwargs}
+    places = [(args, place) for place in range(len(args))] + [(kwargs, name) for name in kwargs]
+    if places and draw(st.booleans()):
+        holder, place = draw(st.sampled_from(places))
+        values = [family for family in FAMILIES if any(spell_out(each) == spell_out(holder[place]) for each in family)]
+        holder[place] = draw(st.sampled_from(values[0]) if values else VALUES)
+    return tuple(args), kwargs
+
+
+@st.composite
 def programs(draw):
     """A function, what counts of its arguments and beside them, and two calls in their surroundings."""
     function = draw(functions())
@@ -93,14 +109,8 @@ def programs(draw):
     version = draw(st.sampled_from(["", "", "1"]))
     one = draw(calls(function).filter(lambda call: fits(function, call)))
     other = draw(st.one_of(st.just(one), calls(function).filter(lambda call: fits(function, call))))
-    if draw(st.booleans()):  # another spelling of nearly the same
-        bound = signature(function).bind(*one[0], **one[1])
-        bound.apply_defaults()
-        if draw(st.booleans()) and bound.arguments:
-            name = draw(st.sampled_from([*bound.arguments]))
-            if parameters[name].kind not in (parameters[name].VAR_POSITIONAL, parameters[name].VAR_KEYWORD):
-                bound.arguments[name] = draw(VALUES)
-        other = bound.args, bound.kwargs
+    if draw(st.booleans()):
+        other = draw(spellings(function, one))
     around = st.fixed_dictionaries(
         {"current": st.sampled_from([1, True])}, optional={"tenant": VALUES, "locale": st.sampled_from(["en", "fr"])}
     )
@@ -164,3 +174,23 @@ def test_versions_share_nothing(data, function, one, other):
     args, kwargs = data.draw(calls(function).filter(lambda call: fits(function, call)))
     keys = [resilient(cache=CacheConfig(version=each))(function).cache.key(*args, **kwargs) for each in (one, other)]
     assert (keys[0] == keys[1]) is (one == other)
+
+
+SHAPES = [
+    (lambda a: None, {}, lambda value: ((value,), {})),
+    (lambda a, b=0: None, {}, lambda value: ((), {"a": value})),
+    (lambda a, *rest: None, {}, lambda value: ((0, 1, value), {})),
+    (lambda **more: None, {}, lambda value: ((), {"x": 1, "more": value})),
+    (lambda a, b: None, {"ignore": ("b",)}, lambda value: ((value, object()), {})),
+    (lambda a, /, **more: None, {"ignore": ("a",)}, lambda value: ((object(),), {"a": value})),
+    (lambda a, **more: None, {"ignore": ("x",), "version": "1"}, lambda value: ((1,), {"x": object(), "y": [value]})),
+]
+
+
+def test_what_could_be_taken_for_each_other_is_told_apart():
+    """Wherever it stands in a call, each value has the key of no other but those that are spelt out like it."""
+    for function, options, call in SHAPES:
+        f = resilient(cache=CacheConfig(**options))(function)
+        for family in FAMILIES:
+            keys = [(spell_out(each), f.cache.key(*call(each)[0], **call(each)[1])) for each in family]
+            assert all((one[0] == other[0]) is (one[1] == other[1]) for one in keys for other in keys)

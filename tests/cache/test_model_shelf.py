@@ -177,7 +177,7 @@ def run(limits, steps, policy):
         compare(cache, model)
 
 
-@settings(derandomize=True, max_examples=250, deadline=None)
+@settings(derandomize=True, max_examples=200, deadline=None)
 @given(LIMITS, STEPS)
 def test_an_lru_cache_is_what_a_list_would_be(limits, steps):
     """Who is there, in which order, who left and why, and the sums of it all are exactly those of a plain list."""
