@@ -7,6 +7,7 @@ import contextvars
 import functools
 import gc
 import inspect
+import sys
 import weakref
 
 import pytest
@@ -51,7 +52,7 @@ FUNCTIONS = [
     lambda a, /, b=2, *, c=3: None,
     lambda a, *rest: None,
     lambda a, b=2, *rest, c=3, **more: None,
-    lambda a, /, **a_: None,
+    *([] if sys.version_info[:3] == (3, 13, 0) else [lambda a, /, **a_: None]),  # its `Signature.bind` takes a=1 for a
     lambda *rest, **more: None,
 ]
 arguments = st.sampled_from([0, 1, 2, 3, "1", None, True, 1.0, (), [1]])

@@ -280,6 +280,8 @@ def test_an_interrupt_anywhere_does_no_harm(make, step):
     for point in count(1, step):
         cache = used(make)
         if not interrupted(point, lambda: work(cache), opcodes=step > 1):
+            if step > 1 and point == 1:
+                pytest.skip("this interpreter tells of no opcodes")
             assert point > 100
             return
         still_works(cache)
