@@ -28,7 +28,6 @@ GOALS = [
     ("Zipf 1.0", "tinylfu", LARGE, 0.735, 1),
     ("loop", "tinylfu", SMALL, 0.47, 0.5),
     ("loop", "tinylfu", LARGE, 0.47, 0.5),
-    ("recency", "tinylfu", SMALL, 0.47, 1),
     ("recency", "tinylfu", LARGE, 0.72, 1),
     ("loop", "lru", SMALL, 0, 0),
 ]

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from pyresilience.policies.s3fifo import S3Fifo
 
-STEPS = st.lists(st.tuples(st.sampled_from("ggggggggdv"), st.integers(0, 30)), max_size=300)
+KEYS = st.one_of(st.integers(0, 3), st.integers(0, 30))
+STEPS = st.lists(st.tuples(st.sampled_from("ggggggggggdv"), KEYS), max_size=300)
 
 
 class Paper:
@@ -88,6 +89,27 @@ def cache_of(size, keys):
             evicted.append(machine.victim())
             held.remove(evicted[-1])
     return evicted
+
+
+def test_three_hits_are_worth_three_rounds():
+    """In the main queue who has fewer hits leaves first, whoever came first; a fourth hit makes no difference."""
+    machine = S3Fifo(5)
+    for key, hits in (("p", 3), ("q", 2), ("r", 4), ("s", 3), ("new", 0)):
+        machine.add(key)
+        for _ in range(hits):
+            machine.touch(key)
+    assert [machine.victim() for _ in range(5)] == ["q", "p", "r", "s", "new"]
+
+
+def test_clearing_forgets_ghosts():
+    """Who was there before everything was cleared is a newcomer like any other."""
+    machine = S3Fifo(2)
+    for key in range(4):
+        machine.add(key)
+    machine.victim()
+    machine.clear()
+    machine.add(0)
+    assert [len(queue) for queue in machine._segments] == [1, 0]
 
 
 def test_a_scan_leaves_what_is_used():

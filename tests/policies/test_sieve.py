@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pyresilience.policies.sieve import Sieve
 
-STEPS = st.lists(st.tuples(st.sampled_from("gggggggdv"), st.integers(0, 9)), max_size=150)
+STEPS = st.lists(st.tuples(st.sampled_from("ggggggdddv"), st.integers(0, 9)), max_size=200)
 
 
 class Paper:

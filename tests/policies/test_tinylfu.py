@@ -102,9 +102,34 @@ def test_who_turned_away_many_goes_to_the_end():
     first = next(iter(cache.order._segments[2]))
     for _ in range(15):
         cache.order._sketch.count(first.mark)
-    cache.get(*range(100, 100 + DEFENCES + 2))
+    cache.get(*range(100, 100 + DEFENCES - 1))
+    assert next(iter(cache.order._segments[2])) is first
+    cache.get(*range(200, 210))
     assert next(iter(cache.order._segments[2])) is not first
     assert first.key in cache.keys
+
+
+def test_without_a_candidate_the_oldest_leaves():
+    """Where several must leave for one that came, as it is heavy, there is one contest; then it is those on probation."""
+    cache = Cache(20)
+    cache.get(*range(21), *range(19))
+    cache.get(50)
+    _, _, probation = cache.segments
+    cache.evict()
+    cache.evict()
+    assert cache.evicted[-2:] == probation[:2]
+
+
+def test_a_hit_makes_an_entry_the_newest():
+    """In the window, and in the protected segment: there it is the one that was not hit for longest that must go."""
+    cache = Cache(20)
+    cache.order._climber.share = 0.5
+    cache.get(*range(20))
+    window = cache.segments[0]
+    cache.get(window[0], 50)
+    assert cache.segments[0] == [*window[2:], window[0], 50]
+    cache.get(1, 2, 3, 1, 51)
+    assert cache.segments[1] == [2, 3, 1]
 
 
 def test_hits_have_their_effect_with_the_next_entry():
@@ -127,11 +152,10 @@ def test_of_many_hits_the_last_are_remembered():
     cache.get(*range(10))
     cache.get(*[1] * 1000, *[2] * TOUCHES)
     assert [entry.key for entry in cache.order._touched] == [2] * TOUCHES
+    cache.get(*range(10))
     cache.order.discard(2)
-    assert {entry.key for entry in cache.order._touched} == {None}
-    cache.keys.discard(2)
-    cache.get(2)
-    assert 2 in cache.keys
+    cache.evict()
+    assert {entry.key for entry in cache.order._touched} == {None, *cache.keys} - {2}
 
 
 def test_the_window_follows_the_load():
@@ -153,6 +177,9 @@ def test_clearing_forgets_everything():
     used.order.clear()
     used.keys.clear()
     used.evicted.clear()
+    judged = used.order._climber._misses
     for cache in (used, new):
-        cache.get(*range(5), *range(30), *range(5))
+        cache.get(*range(5), *range(10), *range(5))
+        assert cache.order._climber._misses == (judged if cache is used else 0), "it is still filling"
+        cache.get(*range(30), *range(5))
     assert used.evicted == new.evicted
