@@ -29,6 +29,9 @@ PLAIN = {
 }
 """The settings that a plain shelf and plain flights can do."""
 
+_BEYOND = [(each.name, each.default) for each in fields(CacheConfig) if each.name not in PLAIN]
+"""All others, with their defaults."""
+
 
 class Furniture(NamedTuple):
     """The parts of one cache."""
@@ -67,4 +70,4 @@ def _is_plain(config: CacheConfig) -> bool:
     """Whether it asks for no more than a plain shelf and plain flights can do."""
     if callable(config.ttl):
         return False
-    return all(getattr(config, each.name) == each.default for each in fields(config) if each.name not in PLAIN)
+    return all(getattr(config, name) == default for name, default in _BEYOND)
