@@ -81,3 +81,18 @@ def test_who_was_hit_is_spared_once():
     assert machine.victim() == "d"
     machine.add("f")
     assert machine.victim() == "a"
+
+
+def test_it_begins_again_when_all_ahead_are_gone():
+    """The newest are invalidated, with the hand among them: it goes back to the oldest, whoever comes then."""
+    machine = Sieve(3)
+    for key in "abc":
+        machine.add(key)
+    machine.touch("a")
+    machine.add("d")
+    assert machine.victim() == "b"
+    machine.discard("c")
+    machine.discard("d")
+    for key in "efg":
+        machine.add(key)
+    assert machine.victim() == "a"

@@ -109,15 +109,16 @@ def test_who_turned_away_many_goes_to_the_end():
     assert first.key in cache.keys
 
 
-def test_without_a_candidate_the_oldest_leaves():
-    """Where several must leave for one that came, as it is heavy, there is one contest; then it is those on probation."""
-    cache = Cache(20)
-    cache.get(*range(21), *range(19))
-    cache.get(50)
-    _, _, probation = cache.segments
-    cache.evict()
-    cache.evict()
-    assert cache.evicted[-2:] == probation[:2]
+def test_one_contest_for_each_that_comes():
+    """Where several must leave for one that came, as it is heavy, the others go by their age, used often or not."""
+    order = TinyLfu(10)
+    for key in range(10):
+        order.add(key)
+    for key, uses in ((9, 5), (1, 10)):
+        for _ in range(uses):
+            order._sketch.count(spread(hash(key)))
+    order.add(10)
+    assert [order.victim(), order.victim(), order.victim()] == [0, 1, 2]
 
 
 def test_a_hit_makes_an_entry_the_newest():
