@@ -74,7 +74,7 @@ class Agenda:
             self._draw_up()
 
     def due(self, now: float) -> Hashable:
-        """A key whose entry is over, struck off; NOBODY: there is none."""
+        """The key whose entry was over first, struck off; NOBODY: none is over."""
         key = self._take(now)
         if key is NOBODY and now >= self.horizon:
             self._draw_up()
@@ -83,12 +83,12 @@ class Agenda:
         return key
 
     def _take(self, now: float) -> Hashable:
-        while self._next() <= now:
+        while (until := self._next()) <= now:
             key = self._strike()
             deadline = self._deadline_of(key)
             if deadline is None:
                 continue
-            if deadline <= now:
+            if deadline <= until:
                 return key
             if deadline < self.horizon and self._longer.get(key) != deadline:  # it lives longer than was thought
                 self._longer[key] = deadline
