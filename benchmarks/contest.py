@@ -63,6 +63,7 @@ class Row:
         unit: What the samples are.
         contestants: Who takes part, in the order of the columns.
         rounds: At most so many samples per pass; None: as many as the run takes.
+        once: In the first pass only, as it is the same in every process.
         worst: Report the largest sample instead of the median.
         threaded: More than one thread takes part, so every core may; anything else is kept on one core.
     """
@@ -71,6 +72,7 @@ class Row:
     unit: Unit
     contestants: tuple[Contestant, ...]
     rounds: int | None = None
+    once: bool = False
     worst: bool = False
     threaded: bool = False
 

@@ -41,6 +41,8 @@ def run(rows: Sequence[Row], effort: Effort, missing: str | None, tell: Callable
     for number in range(1, effort.passes + 1):
         with Crew(missing) as crew:
             for place, row in enumerate(rows, 1):
+                if row.once and number > 1:
+                    continue
                 tell(f"pass {number} of {effort.passes}, row {place} of {len(rows)}: {row.name}")
                 for _ in range(min(row.rounds or effort.rounds, effort.rounds)):
                     _round(row, scores[row.name], crew, effort.seconds, dice)

@@ -35,6 +35,7 @@ GROUP = Group(
                 Contestant(_name(order), partial(_ratio, share, trace, order), "ours") for order in (*ORDERS, OPTIMUM)
             ),
             rounds=1,
+            once=True,
         )
         for share in SIZES
         for trace in TRACES

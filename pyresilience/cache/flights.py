@@ -201,12 +201,12 @@ class Flights:
         flying = self._flying
         with self.lock:
             if flying.get(key) is flight:  # else it was fenced, and another may have begun
-                if flight.old is not None:
-                    self._supersede(key, flight, row)
-                if row is not None:
+                if row is None:
+                    self._turn_away(key, flight, once)
+                elif flight.old is None:
                     self.shelf.put(key, row, now)
                 else:
-                    self._explain(key, flight, once)
+                    self.shelf.replace(key, row, now)
                 try:  # `take_off`, without the call
                     if flying[key] is flight:
                         del flying[key]
@@ -230,13 +230,10 @@ class Flights:
             if flight.followers:
                 self._console(key, flight, error)
 
-    def _supersede(self, key: Hashable, flight: Flight, row: Row | None) -> None:
-        """What *flight* has computed takes the place of what was kept meanwhile; the holder locks."""
-        if row is not None or flight.unkept:
+    def _turn_away(self, key: Hashable, flight: Flight, once: bool) -> None:
+        """Remember why the result is not kept; one that must not be is no reason to keep an older one; the holder locks."""
+        if flight.unkept:
             self.shelf.drop(key, "replaced")
-
-    def _explain(self, key: Hashable, flight: Flight, once: bool) -> None:
-        """Remember why the result is not kept."""
         why = (
             flight.unkept
             or flight.trouble

@@ -98,11 +98,11 @@ class ResultCache:
         row = self._keeper.row(value, now, ttl=life, tags=tags)
         with self.flights.lock:
             self.flights.fence(key)
-            self.shelf.drop(key, "replaced")
             if isinstance(row, tuple):
                 self.flights.invalidations.recall(key)
-                self.shelf.put(key, row, now)
+                self.shelf.replace(key, row, now)
             else:
+                self.shelf.drop(key, "replaced")
                 self.shelf.ledger.note(key, "not stored", row)
         if row is TOO_HEAVY and (metrics := self._measures(key)) is not None:
             metrics.record_size_limit_rejection()

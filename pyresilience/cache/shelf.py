@@ -49,6 +49,11 @@ class Shelf:
             except Exception:  # noqa: BLE001 - a signal handler has just emptied it; or it is the user's own __hash__
                 return
 
+    def replace(self, key: Hashable, row: Row, now: float) -> None:
+        """Keep *row* under *key*, whether or not another is there, as the most recently used."""
+        self.drop(key, "replaced")
+        self.put(key, row, now)
+
     def _drop_due(self, now: float) -> bool:
         """Drop a row whose time is over; False: there is none."""
         key = self.agenda.due(now)

@@ -62,10 +62,10 @@ class WeighedShelf(Shelf):
         return self.whole if scope is None else self._shares.setdefault(scope, Holdings(self.size))
 
     def put(self, key: Hashable, row: Row, now: float) -> None:
-        """Keep *row* under *key*, as the most recently used."""
+        """Keep *row* under *key*, as the most recently used; what it replaces leaves it its place in the order."""
         whole, share, weight = self.whole, self._share(key), row[2]
         while key in self.rows:
-            self.drop(key, "replaced")
+            self._let_go(key, "replaced")
         self.rows[key] = row
         whole.entries += 1
         share.entries += 1
@@ -74,9 +74,14 @@ class WeighedShelf(Shelf):
         if (until := self.until(row)) < self.agenda.horizon:
             self.agenda.add(key, until)
         if self._order is not None:
-            self._order.add(key)
+            try:
+                self._order.touch(key)
+            except KeyError:
+                self._order.add(key)
         while len(self.rows) > self.size or (whole.size_bytes > self.capacity and self.rows):
             self._make_room(now)
+
+    replace = put
 
     def until(self, row: Row) -> float:
         """When *row* is of no use any more."""
@@ -86,6 +91,13 @@ class WeighedShelf(Shelf):
 
     def drop(self, key: Hashable, cause: Cause) -> bool:
         """Forget *key*; False: it was not there."""
+        there = self._let_go(key, cause)
+        if there and self._order is not None:
+            self._order.discard(key)
+        return there
+
+    def _let_go(self, key: Hashable, cause: Cause) -> bool:
+        """Take the row of *key* off, and keep account of it; False: it was not there."""
         whole, share = self.whole, self._share(key)
         try:
             row = self.rows[key]
@@ -104,8 +116,6 @@ class WeighedShelf(Shelf):
             share.size_bytes = 0
         if row[3] is not None and cause != "size":
             row[3].void()
-        if self._order is not None:
-            self._order.discard(key)
         return True
 
     def clear(self) -> None:

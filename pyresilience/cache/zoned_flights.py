@@ -161,5 +161,4 @@ class ZonedFlights(Flights):
         if row is None:
             super()._keep_error(key, flight, error)
             return
-        self.shelf.drop(key, "replaced")
-        self.shelf.put(key, row, now)
+        self.shelf.replace(key, row, now)

@@ -8,6 +8,7 @@ import weakref
 from collections import OrderedDict
 
 import pytest
+from gated_upstream import reloaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -408,6 +409,49 @@ def test_the_limits_hold_under_every_policy(colour, policy):
             assert info.weight == sum(f.cache._cache.values())
 
     colour.run(scenario)
+
+
+async def _renewed_by_a_reload(colour, clock, f, x):
+    clock.advance(11)
+    await colour.go(f, x)
+    await reloaded(colour, f)
+
+
+async def _renewed_by_a_refresh(colour, clock, f, x):
+    await colour.go(f.cache.refresh, x)
+
+
+async def _renewed_by_hand(colour, clock, f, x):
+    f.cache.put(x, x)
+
+
+@pytest.mark.parametrize("renew", [_renewed_by_a_reload, _renewed_by_a_refresh, _renewed_by_hand])
+@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "tinylfu"])
+async def test_a_renewed_entry_keeps_its_place(colour, clock, policy, renew):
+    """What is in use stays through a scan, though it was renewed just before: it is no newcomer to the policy."""
+    config = CacheConfig(max_size=100, ttl=10, stale_while_revalidate=1e6, policy=policy)
+    f = colour.decorate(lambda x: x, cache=config, clock=clock)
+    for _ in range(4):
+        for x in range(20):
+            await colour.go(f, x)
+    for x in range(200, 300):  # those in use have proved worth it by now
+        await colour.go(f, x)
+    for x in range(20):
+        await renew(colour, clock, f, x)
+    assert f.cache.info().currsize == 100
+    for x in range(400, 700):
+        await colour.go(f, x)
+    assert [x for x in range(20) if f.cache.entry(x) is None] == []
+
+
+@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "tinylfu"])
+def test_what_is_replaced_by_nothing_leaves_the_policy(policy):
+    """An entry whose next value is not kept takes no place in the order of those who may leave."""
+    cache = ResultCache(CacheConfig(policy=policy, weigher=len, max_entry_weight=5))
+    for text in ("short", "too long"):
+        for key in range(9):
+            cache.put(key, text)
+    assert (len(cache), len(cache.shelf._order)) == (0, 0)
 
 
 def test_fractions_add_up_to_nothing(colour):

@@ -174,6 +174,8 @@ def run(limits, steps, policy):
             model.now = clock.monotonic()
         if policy == "lru":
             assert [*cache.shelf.rows] == [*model.lines]
+        else:
+            assert len(cache.shelf._order) == len(model.lines)
         compare(cache, model)
 
 
