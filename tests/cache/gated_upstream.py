@@ -62,8 +62,10 @@ async def reloaded(colour, f):
 
 
 def waiting(f):
-    """How many callers wait for another."""
-    return sum([len(flight.followers) for flight in [*f.cache._cache.flights._flying.values()]])
+    """How many callers wait for another, and know for how long: they learn it with the lock in hand."""
+    flights = f.cache._cache.flights
+    with flights.lock:
+        return sum(len(flight.followers) for flight in flights._flying.values())
 
 
 def is_clean(f):
