@@ -12,12 +12,16 @@ import time
 
 import anyio
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pyresilience import resilient
 from pyresilience.testing import EventRecorder, FakeClock
 
 PATIENCE = 20.0
 """Seconds after which something that must happen is taken to hang."""
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")  # no test is about speed by the clock, least of all on a busy machine
 
 
 def _drive(coroutine):

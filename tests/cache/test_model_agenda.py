@@ -79,7 +79,7 @@ class Calendar:
         return len(self.agenda._untils) + len(self.agenda._others)
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=400)
 @given(AGENDA_STEPS)
 def test_the_agenda_knows_who_is_over(steps):
     """Whatever comes, leaves and lives longer, exactly those are due that are over, in order; nobody is over before it says so."""
@@ -151,7 +151,7 @@ class Standing:
         self.hard, self.soft = False, []
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=400)
 @given(BARRIER_STEPS)
 def test_a_barrier_holds_what_was_begun_before_it(steps):
     """Thinned out or not, a look finds exactly the invalidations of its tags since it was begun or last looked at."""

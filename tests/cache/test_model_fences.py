@@ -505,7 +505,7 @@ def watched(monkeypatch):
 def test_every_caller_gets_what_it_must(colour, watched):
     """Calls, refreshes, invalidations and time-outs, runs that end well, badly or are cancelled, in any order."""
 
-    @settings(derandomize=True, max_examples=40, deadline=None)
+    @settings(derandomize=True, max_examples=40)
     @given(st.sampled_from(SETTINGS), STEPS)
     @example({**ZONES, "stale_if_error": 40, "soft_timeout": 3, "wait_timeout": 5}, LOST_SPARE)
     def run(config, steps):

@@ -138,7 +138,7 @@ def within(around, function, *args, **kwargs):
     return context.run(function, *args, **kwargs)
 
 
-@settings(derandomize=True, max_examples=800, deadline=None)
+@settings(derandomize=True, max_examples=800)
 @given(programs())
 def test_two_calls_share_a_result_if_what_counts_is_the_same(program):
     """Keys are equal, and the second call is a hit, if and only if all that counts is equal, types included."""
@@ -167,7 +167,7 @@ def test_two_calls_share_a_result_if_what_counts_is_the_same(program):
     assert len(runs) == (1 if same else 2)
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=200)
 @given(st.data(), functions(), st.sampled_from(["", "1", "2"]), st.sampled_from(["", "1", "2"]))
 def test_versions_share_nothing(data, function, one, other):
     """The key of a call under one version is that under another if and only if they are the same version."""

@@ -179,7 +179,7 @@ def run(limits, steps, policy):
         compare(cache, model)
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=200)
 @given(LIMITS, STEPS)
 def test_an_lru_cache_is_what_a_list_would_be(limits, steps):
     """Who is there, in which order, who left and why, and the sums of it all are exactly those of a plain list."""
@@ -187,14 +187,14 @@ def test_an_lru_cache_is_what_a_list_would_be(limits, steps):
 
 
 @pytest.mark.parametrize("policy", ["s3fifo", "sieve", "tinylfu"])
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=100)
 @given(limits=LIMITS, steps=STEPS)
 def test_any_policy_keeps_the_bounds(policy, limits, steps):
     """Whoever it lets go, no more leave than must, expired ones first; what is there is right, and all sums are."""
     run(limits, steps, policy)
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=100)
 @given(st.integers(1, 6), STEPS)
 def test_a_plain_cache_is_what_a_list_would_be(size, steps):
     """The shelf without weights and accounts lets the same ones go, expired ones first, then the least recently used."""

@@ -169,7 +169,7 @@ class World:
             assert frozenset(entry.tags) == self.rows[key].tags
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(derandomize=True, max_examples=500)
 @given(NAMES, st.sampled_from([0.0, 8.0]), st.sampled_from([0.0, 15.0]), STEPS, st.booleans())
 def test_an_invalidated_tag_marks_every_entry_of_that_name(names, stale, spare, steps, looked_at):
     """Hard or soft, before or during its computation: each result is exactly as good as if it had been marked itself."""

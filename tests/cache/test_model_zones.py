@@ -285,7 +285,7 @@ async def follow(colour, config, steps):
 def test_an_entry_passes_through_its_zones(colour):
     """Whatever is called, waited for, put and invalidated, and however runs end: each call gets what the rules say."""
 
-    @settings(derandomize=True, max_examples=200, deadline=None)
+    @settings(derandomize=True, max_examples=200)
     @given(CONFIGS, STEPS)
     def run(config, steps):
         colour.run(follow, colour, config, steps)

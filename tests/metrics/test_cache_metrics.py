@@ -236,7 +236,7 @@ CALLS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(sorted(CALLS)), st.booleans()), max_size=30))
 def test_one_choice_per_call_by_hand(calls):
     """Whatever the calls met, in whatever order it is said, each is recorded as a whole or not at all."""

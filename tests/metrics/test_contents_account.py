@@ -165,7 +165,7 @@ FACTS = ("hits", "misses", "stale_hits", "recalculations")
 CAUSES = ("size", "expired", "invalidated")
 TestContents = Contents.TestCase
 TestContents.__doc__ = "Random calls, writes, clearings and pauses: counts and contents agree with a model of them."
-TestContents.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestContents.settings = settings(max_examples=40, stateful_step_count=25)
 
 
 def test_threads_leave_a_true_account():

@@ -51,7 +51,7 @@ class Watched:
         return sum(self.clock.monotonic() - when < length for when, name in self.seen if name == field)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps, st.lists(st.integers(0, 60), max_size=4), st.sampled_from([0.0, 0.5, 5.0, 70.0, 2000.0]))
 def test_no_window_lies(steps, readings, pause):
     """A window shows nothing older than itself, and misses at most its sixteenth at the far end, in every field."""
@@ -73,7 +73,7 @@ def test_no_window_lies(steps, readings, pause):
     ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.sampled_from(WINDOWS),
     st.lists(st.tuples(st.integers(4, 200), st.integers(1, 30)), min_size=1, max_size=30),
@@ -90,7 +90,7 @@ def test_bursts_with_pauses_are_exact(window, bursts, pause):
     assert watched.metrics.get_stats(window).hits == watched.count("hits", window)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(steps, st.sampled_from([0.5, 1.0, 3.0, 15.0, 17.0, 33.0, 63.0, 65.0, 500.0, 1023.0]))
 def test_a_window_between_those_kept_shows_nothing_older(steps, window):
     """Any shorter window will do: exact to a sixteenth of the next longer one that is kept."""
@@ -104,7 +104,7 @@ def test_a_window_between_those_kept_shows_nothing_older(steps, window):
         assert watched.count(field, window - slack) <= getattr(stats, field) <= watched.count(field, window)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps, st.sampled_from(WINDOWS), st.sampled_from([0.0, 1.0, 10.0]))
 def test_history_is_near_to_what_was(steps, window, pause):
     """The latest so many slices hold what came then, give or take one slice; none is negative."""

@@ -26,7 +26,7 @@ def facts(stats):
     return tuple(getattr(stats, name) for name in FACTS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 0.00001, 3, 10]), st.booleans()), max_size=40))
 def test_one_choice_per_call(calls):
     """Every call is chosen or not, once, whatever it meets, and all that is counted of it follows."""

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pyresilience.sandbox import Execution, Job, Limits
@@ -138,7 +138,6 @@ def plant(folder, tree):
                 path.write_bytes(content)
 
 
-@settings(deadline=None)
 @given(FILES, FILES)
 def test_the_contents_of_the_directory_make_the_key(tmp_path_factory, one, other):
     """Equal trees in the same place are the same run; any other name, content, kind, link or permission is not."""
