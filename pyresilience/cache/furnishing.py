@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._wiring import roll
@@ -29,8 +30,10 @@ PLAIN = {
 }
 """The settings that a plain shelf and plain flights can do."""
 
-_BEYOND = [(each.name, each.default) for each in fields(CacheConfig) if each.name not in PLAIN]
-"""All others, with their defaults."""
+_BEYOND = [each for each in fields(CacheConfig) if each.name not in PLAIN]
+_beyond = attrgetter(*[each.name for each in _BEYOND])
+_NOTHING = tuple([each.default for each in _BEYOND])
+"""What all others are where nobody asks for more."""
 
 
 class Furniture(NamedTuple):
@@ -68,6 +71,4 @@ def furnish(config: CacheConfig, clock: Clock, *, measured: bool) -> Furniture:
 
 def _is_plain(config: CacheConfig) -> bool:
     """Whether it asks for no more than a plain shelf and plain flights can do."""
-    if callable(config.ttl):
-        return False
-    return all(getattr(config, name) == default for name, default in _BEYOND)
+    return not callable(config.ttl) and bool(_beyond(config) == _NOTHING)
