@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextvars
 import gc
-import os
 import sys
 import threading
-from pathlib import Path
 
 import pytest
+from interrupting import HOME, interrupt
 
-import pyresilience
 from pyresilience import CacheConfig, EventType, ResultCache, resilient
 
-HOME = str(Path(pyresilience.__file__).parent) + os.sep
 BLOCKS = pytest.mark.parametrize("block", ["bypass", "disabled"])
 
 
@@ -305,29 +302,6 @@ def test_a_hit_is_as_short_as_before(colour, block):
     assert steps(hit) == before
 
 
-def interrupted(point, call):
-    """Run *call* with Ctrl-C at the *point*-th place inside the library where it may come; the place, or None."""
-    count, place = 0, None
-
-    def watch(frame, event, _):
-        nonlocal count, place
-        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(HOME):
-            count += 1
-            if count == point:
-                sys.setprofile(None)
-                place = f"{frame.f_code.co_filename[len(HOME) :]}:{frame.f_lineno}"
-                raise KeyboardInterrupt
-
-    sys.setprofile(watch)
-    try:
-        call()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.setprofile(None)
-    return place
-
-
 @BLOCKS
 def test_an_interrupt_anywhere(block):
     """Ctrl-C while a block begins or ends: it is over, the next one works, and a hit is as short as before."""
@@ -345,7 +319,7 @@ def test_an_interrupt_anywhere(block):
         f = resilient(cache=CacheConfig())(Upstream())
         f()
         before = steps(hit)
-        place = contextvars.copy_context().run(interrupted, point, use)
+        place = contextvars.copy_context().run(interrupt, point, use)
         gc.collect()
         hit()
         assert steps(hit) == before, place

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 import weakref
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
+from interrupting import interrupt
 
 from pyresilience import (
     CacheConfig,
@@ -427,30 +427,6 @@ def test_a_listener_may_call_the_function_again():
     assert f(1) == 1
 
 
-def interrupted(n, run):
-    """Run *run* with a KeyboardInterrupt at the n-th point of the library where one can arrive; False: there is none."""
-    import pyresilience
-
-    root = str(Path(pyresilience.__file__).parent)
-    seen = [0]
-
-    def profile(frame, event, arg):
-        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(root):
-            seen[0] += 1
-            if seen[0] == n:
-                sys.setprofile(None)
-                raise KeyboardInterrupt
-
-    sys.setprofile(profile)
-    try:
-        run()
-    except (KeyboardInterrupt, ValueError):
-        pass
-    finally:
-        sys.setprofile(None)
-    return seen[0] >= n
-
-
 def leader_with_two_followers(fails):
     """A cached function whose first run ends once two others wait for it; its runs, and the others."""
     crowd, runs = Crowd(), []
@@ -472,11 +448,16 @@ def leader_with_two_followers(fails):
 @pytest.mark.parametrize("fails", [False, True])
 def test_ctrl_c_anywhere_leaves_nobody_waiting(fails):
     """A leader interrupted at any point, the function succeeding or failing, leaves no flight and no follower behind."""
-    n, more = 0, True
-    while more:
+    n, place = 0, ""
+    while place is not None:
         n += 1
         f, runs, crowd = leader_with_two_followers(fails)
-        more = interrupted(n, lambda f=f: f(1))
+
+        def lead(f=f):
+            with suppress(ValueError):
+                f(1)
+
+        place = interrupt(n, lead)
         outcomes = crowd.join()
         assert set(map(str, outcomes.values())) <= {"1", ""}, (n, outcomes)
         runs.append("the next run is not the first")

@@ -1,14 +1,12 @@
 """Ctrl-C at every point of the library where the interpreter can deliver it: nothing stays taken."""
 
 import contextvars
-import os
-import sys
 import threading
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
+from interrupting import interrupt
 
-import pyresilience
 from pyresilience import (
     BulkheadConfig,
     CacheConfig,
@@ -21,37 +19,6 @@ from pyresilience import (
 )
 from pyresilience._lifecycle import lifecycle
 from pyresilience.testing import FakeClock
-
-HOME = str(Path(pyresilience.__file__).parent) + os.sep
-SIGNAL_POINTS = ("call", "c_return")
-"""A signal handler runs when a function is entered, or a built-in one has returned."""
-
-
-def interrupt(point, call):
-    """Run *call* with Ctrl-C at the *point*-th place inside the library; the place, or None if it has fewer."""
-    count, place = 0, None
-
-    def watch(frame, event, arg):
-        nonlocal count, place
-        if event in SIGNAL_POINTS and frame.f_code.co_filename.startswith(HOME):
-            count += 1
-            if count == point:
-                sys.setprofile(None)
-                place = f"{frame.f_code.co_filename[len(HOME) :]}:{frame.f_lineno}"
-                raise KeyboardInterrupt
-
-    sys.setprofile(watch)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return place
-    except Exception:
-        assert place is None, f"the interrupt at {place} was taken for an error"
-        return None
-    finally:
-        sys.setprofile(None)
-    assert place is None, f"the interrupt at {place} was swallowed"
-    return None
 
 
 class Upstream:
@@ -88,7 +55,12 @@ def sweep(check, failures=0, half_open=False, **more):
                 f.circuit_breaker.record_failure()
             clock.advance(5)
         running = lifecycle.running
-        place = interrupt(point, lambda: f(1))
+
+        def attempt(f=f):
+            with suppress(Exception):
+                f(1)
+
+        place = interrupt(point, attempt)
         if place is None:
             assert point > 20
             return

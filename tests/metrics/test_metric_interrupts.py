@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from pathlib import Path
-
 import pytest
+from interrupting import interrupt, is_free, meddle
 
-import pyresilience
 from pyresilience import CacheConfig, ResultCache, RetryConfig, resilient
 from pyresilience.cache.keys import scope_of
 from pyresilience.metrics import CacheMetrics, MetricsContext, PipelineMetrics
 from pyresilience.testing import FakeClock
 
-HOME = str(Path(pyresilience.__file__).parent) + os.sep
-SIGNAL_POINTS = ("call", "c_return")
-"""A signal handler runs when a function is entered, or a built-in one has returned."""
-
-
-def interrupt(point, act):
-    """Run *act* with Ctrl-C at the *point*-th place inside the library; the place, or None if it has fewer."""
-    count, place = 0, None
-
-    def watch(frame, event, arg):
-        nonlocal count, place
-        if event in SIGNAL_POINTS and frame.f_code.co_filename.startswith(HOME):
-            count += 1
-            if count == point:
-                sys.setprofile(None)
-                place = f"{frame.f_code.co_filename[len(HOME) :]}:{frame.f_lineno} {event}"
-                raise KeyboardInterrupt
-
-    sys.setprofile(watch)
-    try:
-        act()
-    except KeyboardInterrupt:
-        return place
-    finally:
-        sys.setprofile(None)
-    assert place is None, f"the interrupt at {place} was swallowed"
-    return None
-
-
-def free(lock):
-    """Whether another thread can take *lock* now."""
-    taken = []
-
-    def take():
-        if lock.acquire(timeout=0.2):
-            taken.append(lock.release())
-
-    thread = threading.Thread(target=take)
-    thread.start()
-    thread.join(20)
-    return bool(taken)
-
 
 def agrees(metrics, place):
     """The metrics can be read from elsewhere, and their counts belong together."""
-    assert free(metrics._tally.lock), f"interrupted at {place}, the metrics are locked for ever"
+    assert is_free(metrics._tally.lock), f"interrupted at {place}, the metrics are locked for ever"
     stats = metrics.get_stats()
     timed = (stats.hit_latency.count, stats.load_latency.count)
     assert timed == (stats.hits, stats.misses), f"interrupted at {place}, counts and durations differ"
@@ -132,7 +85,7 @@ def test_by_hand(act):
         point += 1
         metrics = CacheMetrics(clock=FakeClock(1000.0))
         place = interrupt(point, lambda metrics=metrics: HAND[act](metrics))
-        assert free(metrics._tally.lock), place
+        assert is_free(metrics._tally.lock), place
         before = metrics.get_stats()
         with MetricsContext(metrics) as call:
             call.record_hit()
@@ -155,7 +108,7 @@ def test_runs():
 
         place = interrupt(point, f)
         for label in runs.functions:
-            assert free(runs.of(label)._tally.lock), place
+            assert is_free(runs.of(label)._tally.lock), place
             stats = runs.get_stats(label)
             assert stats.latency.count == stats.total <= 1, place
         f()
@@ -173,27 +126,6 @@ HANDLERS = {
     "reads": lambda f: (f.metrics.get_stats(60), f.metrics.history(60.0)),
     "resets": lambda f: f.metrics.reset(),
 }
-
-
-def meddle(point, act, handler):
-    """Run *act* with *handler* at the *point*-th place inside the library; whether there was such a place."""
-    count, reached = 0, False
-
-    def watch(frame, event, arg):
-        nonlocal count, reached
-        if event in SIGNAL_POINTS and frame.f_code.co_filename.startswith(HOME):
-            count += 1
-            if count == point:
-                sys.setprofile(None)
-                reached = True
-                handler()
-
-    sys.setprofile(watch)
-    try:
-        act()
-    finally:
-        sys.setprofile(None)
-    return reached
 
 
 @pytest.mark.parametrize("handler", HANDLERS)

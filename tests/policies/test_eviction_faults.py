@@ -9,12 +9,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from interrupting import SIGNAL_POINTS
 
 from pyresilience.policies import eviction
 
 HOME = str(Path(eviction.__file__).parent)
-SIGNAL_POINTS = ("call", "c_return")
-"""A signal handler runs when a function is entered, or a built-in one has returned."""
 
 
 @pytest.fixture
