@@ -172,6 +172,9 @@ class CacheControl(Generic[P, R_co]):
 
         Returns:
             True: nothing runs any more.
+
+        Raises:
+            ValueError: *timeout* is negative or not a number.
         """
         return self._cache.close(timeout)
 

@@ -162,3 +162,4 @@ class ZonedFlights(Flights):
             super()._keep_error(key, flight, error)
             return
         self.shelf.replace(key, row, now)
+        flight.old, flight.in_vain = None, False  # it did bring something

@@ -134,9 +134,10 @@ class Model:
         return "stand-in" if stood_in else (self.end, self.runs)
 
     def reload(self):
-        """One run in the background."""
+        """One run in the background; an error that is kept is what it was to bring."""
+        old = self.row
         self.run()
-        self.failures += self.end is not None
+        self.failures += self.end is not None and self.row is old
 
     # What can be done.
 

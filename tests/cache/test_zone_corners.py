@@ -68,7 +68,7 @@ async def test_an_error_that_is_a_result(colour, clock, events):
     assert await colour.go(f, 1) == 1
     await reloaded(colour, f)
     assert isinstance(await colour.end_of(f, 1), KeyError)
-    assert upstream.runs == 2
+    assert (upstream.runs, f.cache.info().reload_failures) == (2, 0)
     clock.advance(4)
     upstream.error = OSError()
     assert await colour.end_of(f, 1) is upstream.error
