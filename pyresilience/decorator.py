@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from ._typing import P, R
+from ._typing import Front, P, R
 from .cache.config import CacheConfig
 from .cache.result_cache import ResultCache
 from .clock import Clock
@@ -90,7 +90,7 @@ def resilient(function: Callable[P, R], /) -> Resilient[P, R]: ...
 @overload
 def resilient(
     *,
-    cache: CacheConfig | ResultCache | None = None,
+    cache: Front = ...,  # pyright: ignore[reportInvalidTypeVarUse] - it has a default
     fallback: FallbackConfig | None = None,
     retry: RetryConfig | None = None,
     retry_budget: RetryBudgetConfig | RetryBudget | None = None,
@@ -101,7 +101,7 @@ def resilient(
     listeners: Sequence[ResilienceListener] = (),
     name: str | None = None,
     clock: Clock | None = None,
-) -> Pipeline: ...
+) -> Pipeline[Front]: ...
 def resilient(
     function: Callable[..., Any] | None = None,
     /,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 from ._call import Call
 from ._functions import FunctionName, check, dress, is_async, label_of, name_of
 from ._lifecycle import lifecycle
 from ._report import Report
-from ._typing import P, R
+from ._typing import Front_co, P, R
 from ._wiring import Wiring
 from .cache.config import CacheConfig
 from .cache.control import CacheControl
@@ -22,14 +22,14 @@ from .events import ResilienceListener
 from .stages.base import AsyncHandler, Handler, Stage, StageConfig
 
 if TYPE_CHECKING:
-    from ._handles import Resilient
+    from ._handles import Cached, Resilient
     from .metrics.pipeline_metrics import PipelineMetrics
 
 HANDLES = ("circuit_breaker",)
 """Attributes that every decorated function has, None where no stage of its pipeline shows itself there."""
 
 
-class Pipeline:
+class Pipeline(Generic[Front_co]):
     """A decorator: its stages are made once and shared by every function it decorates, a cache is each one's own.
 
     Args:
@@ -43,7 +43,7 @@ class Pipeline:
     def __init__(
         self,
         *configs: StageConfig,
-        cache: CacheConfig | ResultCache | None = None,
+        cache: Front_co = None,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - it has that default
         listeners: Sequence[ResilienceListener] = (),
         name: str | None = None,
         clock: Clock | None = None,
@@ -89,6 +89,8 @@ class Pipeline:
     ) -> staticmethod[P, R]: ...
     @overload
     def __call__(self, function: classmethod[Any, P, R], /) -> classmethod[Any, P, R]: ...
+    @overload
+    def __call__(self: Pipeline[CacheConfig | ResultCache], function: Callable[P, R], /) -> Cached[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Resilient[P, R]: ...
     def __call__(self, function: Any, /) -> Any:

@@ -75,7 +75,7 @@ class CacheConfig:
     max_size: int = 256
     ttl: Lifetime = 300.0
     key: Callable[..., Hashable] | None = None
-    on_unhashable: str = "raise"
+    on_unhashable: Literal["raise", "bypass"] = "raise"
     enable_metrics: bool = False
     metrics_sampling_rate: float = 1.0
     refresh_ahead: float | None = None
