@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -39,15 +40,35 @@ class Graph:
 _graph = Graph()
 
 
+class Line(OrderedDict["Flight", None]):
+    """Those who wait for one flight, in order. They may be handed on to another as they stand, however many they are."""
+
+    __slots__ = ("leader",)
+
+    def __init__(self, leader: Flight) -> None:
+        super().__init__()
+        self.leader = leader
+
+    def first(self) -> Flight | None:
+        """The first who still waits; who has been told something, or is gone with its event loop, leaves the line."""
+        while self:
+            flight = next(iter(self))
+            if flight.line is self and flight.outcome is None and not _async.vanished(flight.home):
+                return flight
+            self.pop(flight, None)
+            flight.wake()
+        return None
+
+
 class Flight(Call):
     """A call that missed the cache, and its place among the others of its key."""
 
     above: Flight | None = None
     """The flight within which this one was called."""
-    leader: Flight | None = None
-    """Whom it waits for; None: nobody, it computes."""
-    followers: Any = ()
-    """Who waits for it, in order."""
+    line: Line | None = None
+    """Where it stands as long as it waits for another; None: nowhere, it computes."""
+    followers: Line | tuple[()] = ()
+    """Who waits for it."""
     signal: Any = None
     """Wakes it while it waits."""
     outcome: Outcome | None = None
@@ -98,9 +119,14 @@ class Flight(Call):
         return False
 
     @property
+    def leader(self) -> Flight | None:
+        """Whom it waits for; None: nobody, it computes."""
+        return None if self.line is None else self.line.leader
+
+    @property
     def waits(self) -> bool:
         """Whether it is still to be told what becomes of its wait."""
-        return self.leader is not None and self.outcome is None
+        return self.line is not None and self.outcome is None
 
     def follow(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
         """Wait for *leader*; False: it would wait for us, or has ended."""
@@ -113,14 +139,12 @@ class Flight(Call):
 
     def _line_up(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
         """Stand behind *leader*; False: it has ended meanwhile, which garbage collection may bring about anywhere."""
-        line = [self]
+        line = leader.followers or Line(leader)
         if leader.over:
             return False
-        self.signal, self.leader = signal, leader
-        if leader.followers:
-            leader.followers.append(self)
-        else:
-            leader.followers = line
+        self.signal, self.line = signal, line
+        line[self] = None
+        leader.followers = line
         return True
 
     def waits_for(self, other: Flight) -> bool:
@@ -142,18 +166,19 @@ class Flight(Call):
         self.outcome = outcome
         self.wake()
 
-    def promote(self, followers: list[Flight]) -> None:
-        """Compute instead of waiting, with *followers* behind."""
-        self.followers = followers
-        for each in followers:
-            each.leader = self
-        self.leader = None
+    def lead(self, line: Line | tuple[()] = ()) -> None:
+        """Compute instead of waiting, with those of *line* behind."""
+        if line:
+            line.leader, self.followers = self, line
+        self.line = None
+        if line:
+            line.pop(self, None)
         self.wake()
 
     def withdraw(self) -> None:
-        """Wait no longer."""
-        if self.leader is not None and self in self.leader.followers:
-            self.leader.followers.remove(self)
+        """Stand in line no longer."""
+        if self.line is not None:
+            self.line.pop(self, None)
 
     def wake(self) -> None:
         """Let this follower look at what has become of its wait."""

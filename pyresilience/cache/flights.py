@@ -167,13 +167,13 @@ class Flights:
             left = LOOK if left is None else min(LOOK, left)
         if gone or left == 0.0:
             with self.lock:
-                if not flight.waits or leader is None:
+                if leader is None or flight.leader is not leader or not flight.waits:
                     return 0.0
                 flight.withdraw()
                 if gone:
                     self._succeed(key, leader, flight)
                 elif flight.deadline is not None and flight.deadline <= now:
-                    flight.leader, flight.late = None, True
+                    flight.line, flight.late = None, True
                 else:
                     self._give_up(key, flight, leader)
             return 0.0
@@ -222,7 +222,7 @@ class Flights:
 
     def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
         """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""
-        if flight.leader is None and isinstance(error, Exception):
+        if flight.line is None and isinstance(error, Exception):
             with self.lock:
                 if self._flying.get(key) is flight:
                     self._keep_error(key, flight, error)
@@ -249,23 +249,17 @@ class Flights:
         """The call is over, whatever became of it: leave nothing behind, and nobody waiting in vain."""
         flight.over, flight.args, flight.kwargs = True, (), NO_KEYWORDS
         with self.lock:
-            if flight.leader is not None:
+            if flight.line is not None:
                 flight.withdraw()
                 return
-            told = [each for each in flight.followers if each.outcome is not None]
-            waiting = [each for each in flight.followers if each.outcome is None and not _async.vanished(each.home)]
-            if self._flying.get(key) is flight:
-                if waiting:
-                    self._flying[key] = waiting[0]
-                else:
-                    del self._flying[key]
-            elif waiting:  # it was fenced, they begin only now
-                self._flying.setdefault(key, waiting[0])
-            if waiting:
-                waiting[0].promote(waiting[1:])
+            heir = flight.followers.first() if flight.followers else None
+            if heir is None:
+                self.take_off(key, flight)
+            else:
+                if self._flying.setdefault(key, heir) is flight:  # else it was fenced, and they begin only now
+                    self._flying[key] = heir
+                heir.lead(flight.followers)
             flight.followers = ()
-        for each in told:
-            each.wake()
 
     def take_off(self, key: Hashable, flight: Flight) -> None:
         """Forget *flight*, unless another has taken its place; nothing comes between looking and forgetting."""
@@ -282,16 +276,19 @@ class Flights:
 
     def _deliver(self, flight: Flight, outcome: Outcome | None, source: str = "") -> None:
         """Give all who wait the outcome; None: it cannot be shared, so each computes its own."""
-        for each in list(flight.followers):
+        line = flight.followers
+        for each in list(line):
             each.source = source or flight.source
             if outcome is None:
-                each.promote([])
+                each.lead()
             else:
                 each.tell(outcome)
         flight.followers = ()
+        if line:
+            line.clear()
 
     def _succeed(self, key: Hashable, leader: Flight, heir: Flight) -> None:
         """*leader* is gone with its event loop: *heir* computes, and those who waited wait for it."""
         self._flying[key] = heir
-        heirs, leader.followers = list(leader.followers), ()
-        heir.promote(heirs)
+        heir.lead(leader.followers)
+        leader.followers = ()

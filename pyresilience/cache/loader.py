@@ -207,12 +207,12 @@ class Loader:
             if heavy:
                 self.metrics.record_size_limit_rejection()
             return
-        if flight.found or flight.late or flight.scheduled or flight.leader is None:
+        if flight.found or flight.late or flight.scheduled or flight.line is None:
             hit = (flight.found or flight.late) and not (served or flight.gave_up or flight.scheduled)
             self.metrics.record_call(
                 self.cache.now() - began,
                 hit=hit,
-                coalesced=hit and (flight.late or flight.leader is not None),
+                coalesced=hit and (flight.late or flight.line is not None),
                 stale=served or flight.scheduled or (not hit and flight.reason == "expired"),
                 served=served,
                 ran=flight.scheduled or (not hit and (flight.reached or flight.ran)),

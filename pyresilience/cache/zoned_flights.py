@@ -104,8 +104,9 @@ class ZonedFlights(Flights):
     def _bound(self, key: Hashable, flight: Flight) -> None:
         """Say how long *flight* waits for its leader: less if there is something it can have instead."""
         now, patience = self._now(), self._wait
-        if self._soft < patience and flight.excusable and self.spare(self.shelf.rows.get(key), now):
-            patience, flight.soft = self._soft, True
+        if self._soft < patience or flight.scheduled:
+            flight.soft = self._soft < inf and flight.excusable and self.spare(self.shelf.rows.get(key), now)
+            patience = self._soft if flight.soft else patience
         if patience != inf:
             flight.patience = now + patience
 
@@ -120,9 +121,12 @@ class ZonedFlights(Flights):
 
     def _give_up(self, key: Hashable, flight: Flight, leader: Flight) -> None:
         """*flight* has waited long enough for its *leader*; the holder locks."""
-        row = self.shelf.rows.get(key)
+        row, now = self.shelf.rows.get(key), self._now()
+        if row is not None and not flight.replaces(row) and self._terms.zone(row[3], now) in (FRESH, AHEAD):
+            flight.line, flight.source, flight.outcome = None, "fresh", Value(row[0])
+            return
         flight.gave_up = not flight.soft
-        if row is not None and (flight.soft or self._then == "stale") and self.spare(row, self._now()):
+        if row is not None and (flight.soft or self._then == "stale") and self.spare(row, now):
             flight.source, flight.outcome = "stale", Value(row[0])
         elif flight.soft:
             self._wait_on(key, flight)
@@ -130,13 +134,21 @@ class ZonedFlights(Flights):
             message = f"{flight.name}: another call that computes the same took longer than {self._wait:g} s"
             flight.outcome = Error(ResilienceTimeoutError(message, name=flight.name, seconds=self._wait))
         else:
-            flight.leader, flight.reason = None, "wait_timeout"
-            if self._flying.get(key, leader) is leader:
-                self._flying[key] = flight
+            flight.line, flight.reason = None, "wait_timeout"
+            self._replace(key, leader, flight, now)
+
+    def _replace(self, key: Hashable, leader: Flight, flight: Flight, now: float) -> None:
+        """Let *flight* take the place of its *leader*, if that has had as much time: else it only computes for itself."""
+        flight.began, hangs = now, leader.began + self._wait <= now
+        if self._flying.setdefault(key, flight) is leader and hangs:
+            self._flying[key] = flight
+        if hangs and self._flying[key] is flight:
+            flight.lead(leader.followers)
+            leader.followers = ()
 
     def _wait_on(self, key: Hashable, flight: Flight) -> None:
         """What *flight* could have had instead is gone: it waits as all others do, for whoever computes now."""
-        flight.soft, flight.leader = False, None
+        flight.soft, flight.line = False, None
         flight.patience = None if self._wait == inf else flight.began + self._wait
         leader = self._flying.setdefault(key, flight)
         if leader is not flight:

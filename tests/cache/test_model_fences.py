@@ -252,8 +252,8 @@ class World:
 class Group:
     """A run, and those who wait for it."""
 
-    def __init__(self, run, members=(), old=None, *, excusable=True):
-        self.run, self.members, self.old, self.excusable = run, [*members], old, excusable
+    def __init__(self, run, since, members=(), old=None, *, excusable=True):
+        self.run, self.since, self.members, self.old, self.excusable = run, since, [*members], old, excusable
         self.is_outdated = False
 
 
@@ -301,7 +301,7 @@ class Story:
     seen = 0
 
     def lead(self, key, run, members=(), old=None, **kind):
-        group = self.current[key] = Group(run, members, old, **kind)
+        group = self.current[key] = Group(run, self.world.clock.monotonic(), members, old, **kind)
         self.groups.append(group)
 
     def raw(self, key):
@@ -380,6 +380,7 @@ class Story:
             heir = group.members.pop(0)
             heir.deadline = inf
             group.old, group.excusable, group.is_outdated = self.raw(key), True, False
+            group.since = self.world.clock.monotonic()
             [group.run] = await self.step([heir])
             self.current.setdefault(key, group)
         else:
@@ -406,7 +407,7 @@ class Story:
         """*caller* has waited as long as it is willing to."""
         key, (zone, number) = caller.key, self.world.row(caller.key)
         group.members.remove(caller)
-        if zone != "gone" and (caller.is_soft or self.then == "stale"):
+        if zone in ("fresh", "ahead") or (zone != "gone" and (caller.is_soft or self.then == "stale")):
             await self.step([])
             assert caller.end == ("value", number)
         elif not caller.is_soft and self.then == "raise":
@@ -417,12 +418,13 @@ class Story:
             self.follow(caller, self.current[key], "gone")
             caller.deadline += -self.soft
         else:
-            old = self.raw(key)
+            old, current = self.raw(key), self.current.get(key)
             [run] = await self.step([caller])
-            takes_over = self.current.get(key, group) is group
-            current = self.current.get(key)
+            hangs = group.since + self.patience <= self.world.clock.monotonic()
             self.lead(key, run, old=old)
-            if not takes_over:
+            if hangs and current in (None, group):  # those who wait go on to wait for the new one
+                self.current[key].members, group.members = group.members, []
+            elif current is not None:
                 self.current[key] = current
 
 
