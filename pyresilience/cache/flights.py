@@ -123,7 +123,7 @@ class Flights:
         """*flight* has waited long enough for its *leader*; the holder locks."""
 
     def _is_fresh(self, key: Hashable, flight: Flight, row: Row) -> bool:
-        """Whether *row* landed just before we boarded; if not, its time is over and it goes."""
+        """Whether *row* landed just before we boarded, or while we waited; if not, and its time is over, it goes."""
         with self.lock:
             fresh = self._is_good(key, flight, row)
             if fresh:
@@ -183,11 +183,16 @@ class Flights:
         """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""
         if landed is not IN_FLIGHT or flight.outcome is not None:
             return False
-        flight.old = self.shelf.rows.get(key)
+        row, reason = self.shelf.rows.get(key), flight.reason
         if flight.late:
+            flight.old = row
             self.shelf.hits += 1
-        else:
-            self.shelf.misses += flight.counted
+            return True
+        if row is not None and self._is_fresh(key, flight, row):
+            flight.outcome, flight.source = Value(row[0]), flight.source.replace("coalesced", "fresh")
+            return False
+        flight.reason = flight.reason if reason == "cold" else reason
+        self.shelf.misses += flight.counted
         return True
 
     def land(self, key: Hashable, flight: Flight, value: Any) -> None:

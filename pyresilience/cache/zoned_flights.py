@@ -67,8 +67,6 @@ class ZonedFlights(Flights):
         leads = super().take_over(key, flight, landed)
         if leads:
             flight.began, flight.mark = self._now(), self._terms.barriers.number
-            if flight.old is not None and flight.reason == "cold":
-                flight.reason = flight.old[3].reason
         return leads
 
     def spare(self, row: Row | None, now: float) -> bool:
