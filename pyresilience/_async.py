@@ -201,7 +201,7 @@ def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended, ta
         _spawn_in_trio(work, context, ended, task)
         return
     coroutine: Any = work()
-    ours = loop.create_task(coroutine, context=context)
+    ours = context.run(loop.create_task, coroutine)  # not all task factories take a context
     with suppress(AttributeError):  # whoever closes the loop under it cannot know of it, and is not to be told off
         ours._log_destroy_pending = False
     task.home, task.cancel, task.abandon = loop, partial(_runner(loop), ours.cancel), coroutine.close

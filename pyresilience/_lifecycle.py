@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from ._call import Call
 from ._forks import renew_in_child
-from ._settings import seconds
+from ._settings import span
 from ._strays import strays
 from ._typing import Duration
 from .clock import SystemClock
@@ -79,10 +79,12 @@ def shutdown(wait: bool = True, timeout: Duration = 30.0) -> bool:
 
     Returns:
         True: no call runs any more.
+
+    Raises:
+        TypeError: *timeout* is no duration.
+        ValueError: *timeout* is negative or not a number.
     """
-    limit = seconds(timeout)
-    if not limit >= 0:
-        raise ValueError(f"timeout must be >= 0, got {timeout!r}")
+    limit = span("timeout", timeout)
     lifecycle.closed = True
     clock = SystemClock()
     deadline = clock.monotonic() + limit

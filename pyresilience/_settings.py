@@ -43,6 +43,22 @@ def seconds(value: Duration) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
+def span(name: str, value: Duration) -> float:
+    """The duration that is given as the parameter of that *name*, in seconds.
+
+    Raises:
+        TypeError: It is no duration.
+        ValueError: It is negative, or not a number.
+    """
+    try:
+        length = seconds(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} {error}") from None
+    if not length >= 0:
+        raise ValueError(f"{name} must be >= 0, got {value!r}")
+    return length
+
+
 def _number(value: float) -> float:
     try:
         return float(value)

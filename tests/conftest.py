@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
 import subprocess
 import sys
 import textwrap
@@ -21,6 +22,8 @@ PATIENCE = 20.0
 """Seconds after which something that must happen is taken to hang."""
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell has it ignored
+
 settings.load_profile("unhurried")  # no test is about speed by the clock, least of all on a busy machine
 
 

@@ -119,6 +119,11 @@ class CacheConfig:
 
     def _check_times(self) -> None:
         """How long results are good for, and callers wait."""
+        if self.ttl is None:
+            takes = (
+                "a number of seconds, a timedelta or text such as '5m' (0: without end), or a function of the result"
+            )
+            raise TypeError(f"CacheConfig: ttl must be {takes}, got None")
         if not callable(self.ttl):
             require(self, "ttl", duration=True, at_least=0)
         if self.refresh_ahead is not None:

@@ -92,7 +92,10 @@ class CacheControl(Generic[P, R_co]):
     @overload
     def put(self: CacheControl[P, V], value: V, /, *args: Any, ttl: Duration, **kwargs: Any) -> bool: ...
     def put(self, value: Any, /, *args: Any, **kwargs: Any) -> bool:
-        """Keep *value* as the result of this call; False: it is not kept, as it weighs too much.
+        """Keep *value* as the result of this call.
+
+        False: it is not kept, as it weighs too much, its `ttl` gives it no time, it can be used only once, or the call
+        has no key (`on_unhashable="bypass"`).
 
         Args:
             value: The result.
@@ -178,6 +181,7 @@ class CacheControl(Generic[P, R_co]):
             True: nothing runs any more.
 
         Raises:
+            TypeError: *timeout* is no duration.
             ValueError: *timeout* is negative or not a number.
         """
         return self._cache.close(timeout)

@@ -197,6 +197,7 @@ class Desk:
 
     def _excuses(self, flight: Any, kind: type[Exception] | None) -> bool:
         """Whether an old result stands in for that kind of error; in any case nobody who has one tries again at once."""
+        flight.failed = True
         if flight.old is None:
             return False
         now, entry = self._cache.now(), flight.old[3]

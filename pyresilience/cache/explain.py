@@ -14,7 +14,7 @@ NEAR = 1000
 """Entries that are compared with a call that has none, the latest first."""
 
 DETAILS = {
-    "cold": "it has not been called, or too long ago to be remembered",
+    "cold": "no earlier call is remembered",
     "expired": "its time was over",
     "evicted": "there was no room",
     "invalidated": "somebody asked for that",

@@ -95,6 +95,8 @@ class Flight(Call):
     """1: a caller waits for it; 0: it runs in the background, and no call is to be counted."""
     in_vain: bool = False
     """It got nothing better than what was there."""
+    failed: bool = False
+    """What it had to run has raised, and not what the settings have looking at results."""
     trouble: str = ""
     """What went wrong, if an old result stands in for it."""
     excusable: bool = True

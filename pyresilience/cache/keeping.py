@@ -50,8 +50,10 @@ class PlainKeeper:
         """The row of a flight's result."""
         return value, now + self._life
 
-    def row(self, value: Any, now: float, *, ttl: float | None = None, tags: Sequence[str] = ()) -> Row:
-        """The row of *value*, good for *ttl* seconds, or as configured; there are no tags here."""
+    def row(self, value: Any, now: float, *, ttl: float | None = None, tags: Sequence[str] = ()) -> Row | NotKept:
+        """The row of *value*, good for *ttl* seconds, or as configured, or why it is not kept; there are no tags here."""
+        if only_once(value):
+            return USED_UP
         return value, now + (self._life if ttl is None else ttl or inf)
 
 

@@ -6,7 +6,6 @@ from math import inf
 
 from .. import _async, _blocking
 from .._settings import seconds
-from .._typing import Duration
 from .._wiring import roll
 from ..clock import Clock, SystemClock
 from .barriers import Barriers
@@ -39,9 +38,9 @@ class Options:
         """Whether *row* can be handed out as it is."""
         return self.terms.zone(row[3], now) in (FRESH, AHEAD)
 
-    def close(self, timeout: Duration) -> bool:
+    def close(self, timeout: float) -> bool:
         """End the reloads."""
-        deadline = _SYSTEM.monotonic() + _checked(timeout)
+        deadline = _SYSTEM.monotonic() + timeout
         while waiting := [each for each in self.reloads.close() if not _blocking.blocks(each.task)]:
             left = deadline - _SYSTEM.monotonic()
             if left <= 0:
@@ -51,9 +50,9 @@ class Options:
             signal.wait(_SYSTEM, min(left, LOOK))
         return self.reloads.running == 0
 
-    async def close_async(self, timeout: Duration) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
+    async def close_async(self, timeout: float) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
         """End the reloads."""
-        deadline = _SYSTEM.monotonic() + _checked(timeout)
+        deadline = _SYSTEM.monotonic() + timeout
         while waiting := [each for each in self.reloads.close() if not _async.blocks(each.task)]:
             left = deadline - _SYSTEM.monotonic()
             if left <= 0:
@@ -76,18 +75,6 @@ class Options:
         if self._barriers.crowded(len(rows)):
             used = [tag for row in [*rows.values()] for tag in row[3].tags or ()]
             self._barriers.thin_out(used, self.flights.oldest_mark(self._barriers.number))
-
-
-def _checked(timeout: Duration) -> float:
-    """*timeout* in seconds.
-
-    Raises:
-        ValueError: It is negative or not a number.
-    """
-    limit = seconds(timeout)
-    if not limit >= 0:
-        raise ValueError(f"timeout must be >= 0, got {timeout!r}")
-    return limit
 
 
 def _terms(config: CacheConfig, barriers: Barriers) -> Terms:

@@ -158,15 +158,17 @@ class Reloads:
     def _start(self, errand: Errand, spawn: Spawn) -> bool:
         """Let it board and go; False: it cannot."""
         context = _aside()
-        with suppress(Crowded):
-            if context.run(errand.board):
-                spawn(errand.work, context, partial(self._end, errand), errand.task)
-                errand.task.beginner = 0
-                if self.closed:  # since we looked, so it was asked to end before it could
-                    errand.stopped = False
-                    errand.stop()
-                return True
-        return False
+        if not context.run(errand.board):
+            return False
+        try:
+            spawn(errand.work, context, partial(self._end, errand), errand.task)
+        except (Crowded, Exception):  # noqa: BLE001 - there is no thread to be had, or the event loop is about to end
+            return False
+        errand.task.beginner = 0
+        if self.closed:  # since we looked, so it was asked to end before it could
+            errand.stopped = False
+            errand.stop()
+        return True
 
     def _end(self, errand: Errand, error: BaseException | None) -> None:
         try:

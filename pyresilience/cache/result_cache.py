@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._settings import seconds
+from .._settings import seconds, span
 from .._typing import Duration
 from ..clock import Clock, SystemClock
 from .config import CacheConfig
@@ -83,15 +83,13 @@ class ResultCache:
     def put(self, key: Hashable, value: Any, ttl: Duration | None = None, *, tags: Sequence[str] = ()) -> bool:
         """Keep *value* for *ttl* seconds (0: for ever; None: as configured); it wins over what is being computed.
 
-        False: it is not kept, as it weighs too much, or its `ttl` gives it no time.
+        False: it is not kept, as it weighs too much, its `ttl` gives it no time, or it can be used only once.
 
         Raises:
-            TypeError: *tags* are no names.
+            TypeError: *ttl* is no duration, or *tags* are no names.
             ValueError: *ttl* is negative or not a number; or there are *tags*, and the cache was not made for them.
         """
-        life = None if ttl is None else seconds(ttl)
-        if life is not None and not life >= 0:
-            raise ValueError(f"ttl must be >= 0, got {ttl!r}")
+        life = None if ttl is None else span("ttl", ttl)
         if tags:
             tags = self._for_tags().checked(tags)
         now = self.now()
@@ -148,10 +146,12 @@ class ResultCache:
             soft: They are only stale from now on: they are handed out, or stand in, as the settings say.
 
         Raises:
+            TypeError: *tag* is no text.
             ValueError: The cache was not made for tags.
         """
         options = self._for_tags()
-        options.checked((tag,))
+        if not isinstance(tag, str):
+            raise TypeError(f"tag must be text, got {tag!r}")
         with self.flights.lock:
             options.invalidate_tag(tag, self.now() if soft else None)
 
@@ -188,13 +188,16 @@ class ResultCache:
             True: nothing runs any more.
 
         Raises:
+            TypeError: *timeout* is no duration.
             ValueError: *timeout* is negative or not a number.
         """
-        return True if self.options is None else self.options.close(timeout)
+        limit = span("timeout", timeout)
+        return True if self.options is None else self.options.close(limit)
 
     async def aclose(self, timeout: Duration = 30.0) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
         """What `close` does, leaving the event loop to others meanwhile."""
-        return True if self.options is None else await self.options.close_async(timeout)
+        limit = span("timeout", timeout)
+        return True if self.options is None else await self.options.close_async(limit)
 
     def is_fresh(self, row: Row, now: float) -> bool:
         """Whether *row* can be handed out as it is."""

@@ -34,8 +34,8 @@ def tagger(tags: Any, function: Callable[..., Any], name: str) -> Tagger:
     for tag, used in fields.items():
         for field in used:
             if field not in parameters.parameters:
-                known = ", ".join(parameters.parameters) or "none"
-                raise ValueError(f"CacheConfig: tags must name parameters of {name} ({known}), got {tag!r}")
+                known = ", ".join(parameters.parameters)
+                raise ValueError(f"CacheConfig: tags must name parameters of {name}({known}), got {tag!r}")
 
     def fill_in(args: tuple[Any, ...], kwargs: dict[str, Any], _: Any) -> tuple[str, ...]:
         bound = parameters.bind(*args, **kwargs)

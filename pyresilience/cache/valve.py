@@ -68,7 +68,7 @@ class Valve:
             yield
         finally:
             block.open = False
-            _passes.set(tuple([each for each in _passes.get() if each is not block]))
+            _passes.set(tuple([each for each in _passes.get() if each.open]))  # an interrupt may have left others
             self._arrange()
 
     @contextmanager

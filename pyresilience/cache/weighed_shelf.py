@@ -149,10 +149,21 @@ class WeighedShelf(Shelf):
 
     def _victim(self) -> Hashable:
         """Who leaves."""
-        if self._order is not None:
-            with suppress(LookupError):  # an interrupt kept it from hearing of a row
-                return self._order.victim()
+        order = self._order
+        if order is None:
+            return next(iter(self.rows))
+        if len(order) < len(self.rows):
+            self._introduce(order)
+        with suppress(LookupError):
+            return order.victim()
         return next(iter(self.rows))
+
+    def _introduce(self, order: EvictionOrder) -> None:
+        """Tell *order* of the rows of which an interrupt has kept it from hearing."""
+        for key in [*dict.keys(self.rows)]:
+            with suppress(Exception):  # it is the user's own __hash__
+                if key not in order:
+                    order.add(key)
 
     def _share(self, key: Hashable) -> Holdings:
         """The account of the function that *key* belongs to."""

@@ -167,9 +167,12 @@ class ZonedFlights(Flights):
     def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Keep an error that is a result; remember why there is none otherwise; the holder locks."""
         now = self._now()
-        row = self._keeper.row_of_error(flight, error, now)
-        if row is None:
+        row = self._keeper.row_of_error(flight, error, now) if flight.failed else None
+        if row is not None:
+            self.shelf.replace(key, row, now)
+        elif flight.unkept:
+            self._turn_away(key, flight, once=False)
+        else:
             super()._keep_error(key, flight, error)
             return
-        self.shelf.replace(key, row, now)
         flight.old, flight.in_vain = None, False  # it did bring something

@@ -21,6 +21,10 @@ class EvictionOrder(Protocol):
         """How many keys it knows."""
         ...
 
+    def __contains__(self, key: object) -> bool:
+        """Whether it knows *key*."""
+        ...
+
     def add(self, key: Hashable) -> None:
         """An entry came that was not there."""
         ...

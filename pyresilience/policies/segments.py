@@ -38,6 +38,9 @@ class SegmentedOrder:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries
+
     def discard(self, key: Hashable) -> None:
         """The entry has left for another reason; an unknown key is ignored."""
         entry = self._entries.pop(key, None)

@@ -11,6 +11,7 @@ import pytest
 from interrupting import HOME, interrupt
 
 from pyresilience import CacheConfig, EventType, ResultCache, resilient
+from pyresilience.cache.valve import _passes
 
 BLOCKS = pytest.mark.parametrize("block", ["bypass", "disabled"])
 
@@ -327,3 +328,21 @@ def test_an_interrupt_anywhere(block):
             assert f() == 2, place
         assert f() == 1, place
     assert point > 10
+
+
+def test_interrupts_do_not_add_up():
+    """Whatever Ctrl-C leaves of a block in a context is gone with the next one there."""
+    f = resilient(cache=CacheConfig())(Upstream())
+
+    def use():
+        with f.cache.bypass():
+            pass
+
+    def sweep():
+        point = 0
+        while interrupt(point := point + 1, use) is not None:
+            use()
+            assert _passes.get() == (), point
+        return point
+
+    assert contextvars.copy_context().run(sweep) > 10

@@ -11,6 +11,7 @@ import pytest
 from gated_upstream import reloaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupting import interrupt
 
 from pyresilience import CacheConfig, EventType, FallbackConfig, ResultCache, RetryConfig, resilient
 from pyresilience.cache.keeping import REFUSED, TOO_HEAVY
@@ -316,6 +317,43 @@ def test_an_error_weighs_as_well(colour):
     assert f.metrics.get_stats().size_limit_rejections == 1
 
 
+async def test_an_error_that_does_not_fit(colour, clock):
+    """An error that is a result and too heavy to be kept still ends what was kept: the upstream has answered."""
+    answer = upstream("old", NotFound("*" * 5000))
+    config = CacheConfig(ttl=10, stale_while_revalidate=100, cache_exceptions=NotFound, max_entry_weight="2kB")
+    f = colour.decorate(lambda: answer(), cache=config, clock=clock)
+    await colour.go(f)
+    clock.advance(11)
+    assert await colour.go(f) == "old"
+    await reloaded(colour, f)
+    assert f.cache.entry() is None
+    assert f.cache.explain().detail == TOO_HEAVY
+    assert f.cache.info().reload_failures == 0
+    assert isinstance(await colour.end_of(f), NotFound)
+
+
+def _fails(*_, **__):
+    raise NotFound("in the settings")
+
+
+@pytest.mark.parametrize("setting", ["weigher", "cache_if", "ttl", "tags", "copy"])
+def test_errors_of_the_settings_are_no_results(colour, setting):
+    """What a function among the settings raises goes to the caller, and is not kept for what the upstream raised."""
+    runs = []
+    config = CacheConfig(**{"cache_exceptions": NotFound, setting: _fails})
+    f = colour.decorate(lambda x: runs.append(x), cache=config)
+    assert [type(colour.outcome(f, 1)) for _ in range(2)] == [NotFound] * 2
+    assert (len(runs), f.cache_info().currsize) == (2, 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"enable_metrics": True}, {"tti": 5}])
+def test_what_can_be_used_only_once_is_not_put(options):
+    """Every kind of cache refuses an iterator."""
+    cache = ResultCache(CacheConfig(**options))
+    assert cache.put("letters", iter("abc")) is False
+    assert cache.put("letters", "abc") is True
+
+
 def test_bytes_are_weighed_where_nobody_says_how(colour):
     """Without a `weigher` a result weighs the bytes that it takes, and what it is made of."""
     f = colour.decorate(lambda x: ["*" * x], cache=CacheConfig(max_weight="100kB"))
@@ -468,3 +506,37 @@ def test_fractions_add_up_to_nothing(colour):
     f.cache.invalidate(200.2)
     assert f.cache.info().weight == 0
     assert f.metrics.get_stats().total_size_bytes == 0
+
+
+@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "tinylfu"])
+def test_no_entry_is_immortal(policy):
+    """Wherever Ctrl-C comes while an entry is put: whoever chooses who leaves gets to know all that are there."""
+    point, place = 0, ""
+    while place is not None:
+        point += 1
+        cache = ResultCache(CacheConfig(max_size=3, ttl=0, policy=policy))
+        place = interrupt(point, lambda cache=cache: cache.put(0, 0))
+        for x in range(1, 60):
+            cache.put(x, x)
+        assert len(cache.shelf._order) == len(cache) == 3, place
+        assert all(key in cache.shelf._order for key in cache.shelf.rows), place
+    assert point > 10
+
+
+@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "tinylfu"])
+def test_a_finalizer_that_puts_what_leaves(policy):
+    """What is put under the key that is being evicted, as the old value dies, is known to the policy as well."""
+    put = []
+
+    class Phoenix:
+        def __del__(self):
+            if not put:
+                put.append(cache.put(0, "ashes"))
+
+    cache = ResultCache(CacheConfig(max_size=3, ttl=0, policy=policy))
+    cache.put(0, Phoenix())
+    for x in range(1, 60):
+        cache.put(x, x)
+    assert put == [True]
+    assert len(cache.shelf._order) == len(cache) == 3
+    assert all(key in cache.shelf._order for key in cache.shelf.rows)

@@ -394,3 +394,29 @@ def test_a_parameter_of_any_name(colour):
     assert f.cache.contains(**given)
     assert f.cache.key(**given) == (1, 2, 3, 4, 5, 6)
     assert f.cache.invalidate(**given)
+
+
+@pytest.mark.parametrize("options", [{}, {"tti": 5}])
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        (-1, ValueError, "must be >= 0, got -1"),
+        (float("nan"), ValueError, "must be >= 0, got nan"),
+        ("soon", ValueError, "must be a duration such as .*, got 'soon'"),
+        ([1], TypeError, r"must be a number of seconds, .*, got \[1\]"),
+    ],
+)
+def test_what_is_no_duration(colour, options, wrong, kind, message):
+    """A wrong `ttl` or `timeout` is refused by its name, whatever the cache can do."""
+    f = colour.decorate(lambda x: x, cache=CacheConfig(**options))
+    with pytest.raises(kind, match="^ttl " + message):
+        f.cache.put(1, 1, ttl=wrong)
+    with pytest.raises(kind, match="^timeout " + message):
+        f.cache.close(wrong)
+    assert isinstance(colour.call(f, 1), int)
+
+
+def test_no_ttl_at_all():
+    """Who means for ever by None is told what to write."""
+    with pytest.raises(TypeError, match=r"^CacheConfig: ttl must be .*\(0: without end\).*, got None"):
+        CacheConfig(ttl=None)

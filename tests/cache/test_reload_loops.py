@@ -1,6 +1,7 @@
 """Reloads and event loops: they end with theirs, however it ends, and the cache goes on in any other."""
 
 import asyncio
+import contextvars
 import gc
 import threading
 
@@ -43,6 +44,60 @@ def test_a_run_of_the_loop_ends_with_a_reload(colour, clock, events):
     runs = upstream.runs
     assert colour.run(go_on) == runs + 1
     assert f.cache.info().reload_failures == 0
+
+
+def test_a_finalizer_after_the_end_of_trio(clock):
+    """Where trio starts nothing in the background any more, a caller has the old value, and the next run reloads it."""
+
+    @resilient(cache=CacheConfig(**STALE), clock=clock)
+    async def f(x):
+        await anyio.sleep(0)
+        return clock.monotonic()
+
+    async def generate():
+        try:
+            yield
+        finally:
+            late.append(await f(1))
+
+    async def leave():
+        first.append(await f(1))
+        clock.advance(10)
+        await generator.__anext__()
+
+    async def go_on():
+        await f(1)
+        while f.cache.info().reloading:
+            await anyio.sleep(0)
+        return await f(1)
+
+    first, late, generator = [], [], generate()
+    trio.run(leave)
+    assert late == first
+    assert is_clean(f)
+    assert trio.run(go_on) == clock.monotonic()
+
+
+def test_a_task_factory_of_old(clock):
+    """A task factory that knows nothing of contexts still gets a reload, which sees the caller's variables."""
+
+    @resilient(cache=CacheConfig(**STALE), clock=clock)
+    async def f(x):
+        await asyncio.sleep(0)
+        return tenant.get()
+
+    async def main():
+        asyncio.get_running_loop().set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
+        await f(1)
+        clock.advance(10)
+        tenant.set("acme")
+        assert await f(1) == "none"
+        while f.cache.info().reloading:
+            await asyncio.sleep(0)
+        return await f(1)
+
+    tenant = contextvars.ContextVar("tenant", default="none")
+    assert asyncio.run(main()) == "acme"
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -92,6 +92,8 @@ def test_the_parameters_of_the_control_surface_are_those_there_are(tables):
         member = vars(CacheControl)[name]
         taken = inspect.signature(member).parameters.values() if inspect.isfunction(member) else []
         shown = [each.name if each.default is each.empty else f"{each.name}={each.default!r}" for each in taken]
+        if (named := [each.kind for each in taken].count(inspect.Parameter.KEYWORD_ONLY)) > 0:
+            shown.insert(-named, "*")
         assert [each for each in shown if each != "self"] == [each for each in stated.split(", ") if each]
 
 
