@@ -115,9 +115,10 @@ class Desk:
 
     def _looker(
         self, load: Load, home: Home | None, signal: Signal, spawn: Spawn
-    ) -> Callable[..., type[Flight] | None]:
+    ) -> Callable[..., Callable[[], Flight] | None]:
         """What looks at a row: None, it is handed out; or the kind of flight that the call is to be."""
         now, zone_of, is_flying, reloads = self._cache.now, self._terms.zone, self._flights.is_flying, self._reloads
+        ledger = self._cache.shelf.ledger
 
         def reload(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], row: Row) -> bool:
             flight = Reload(row, self._name)
@@ -135,22 +136,23 @@ class Desk:
 
         def look(
             key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], asked: float, row: Row
-        ) -> type[Flight] | None:
+        ) -> Callable[[], Flight] | None:
             moment, begun = now(), False
             zone = zone_of(row[3], moment)
             if zone is GONE:
                 return Flight
-            if zone is not FRESH and moment >= row[3].retry_at:
+            if zone is not FRESH and not row[3].is_cooling(zone, moment):
                 if zone is SPARE and not self._soft:
                     return Flight
                 idle = not is_flying(key)
                 begun = idle and reload(key, args, kwargs, row)
-                if zone is SPARE and (begun or not idle):
-                    return Waiting if begun else Flight
+                if zone is SPARE and begun:
+                    ledger.note(key, row[3].reason)
+                    return partial(Waiting, row[3].reason)
+                if zone is SPARE and not idle:
+                    return Flight
                 if zone is not AHEAD and idle and not begun and reloads.closed:
                     return Flight
-            elif zone is SPARE and not row[3].excused:
-                return Flight
             self._serve(key, row, zone, moment, asked, begun)
             return None
 

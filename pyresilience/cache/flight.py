@@ -202,6 +202,9 @@ class Waiting(Flight):
 
     scheduled = True
 
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
 
 class Refresh(Flight):
     """A call that computes anew, whatever is kept."""

@@ -161,7 +161,7 @@ class Loader:
         flight.found = flight.over = True
         flight.args, flight.kwargs = (), NO_KEYWORDS
         if flight.scheduled and flight.source != "stale":  # it had that computed, though not by itself
-            flight.found, flight.reason = False, "expired"
+            flight.found = False
             self.cache.shelf.misses += 1
         else:
             self.cache.shelf.hits += flight.counted

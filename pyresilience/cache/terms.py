@@ -67,6 +67,10 @@ class Entry:
         self.mark = mark
         """The last invalidation of a tag that it is known to have survived."""
 
+    def is_cooling(self, zone: Zone, now: float) -> bool:
+        """Whether it is to be left as it is, since a reload has failed just now."""
+        return now < self.retry_at and (self.excused or zone is not SPARE)
+
     def void(self) -> None:
         """It is of no use any more, even to those who have it in hand."""
         self.until = self.gone_at = -inf

@@ -17,7 +17,7 @@ from .flights import Flights
 from .keeper import Keeper
 from .keeping import Failure
 from .shelf import Row, Shelf
-from .terms import AHEAD, FRESH, GONE, SPARE, STALE, Entry, Terms, Zone
+from .terms import AHEAD, FRESH, GONE, Terms
 
 
 class ZonedFlights(Flights):
@@ -59,7 +59,7 @@ class ZonedFlights(Flights):
         leads = self.board(key, flight, home, signal, None) is None
         if leads:
             self.shelf.misses -= 1  # it is no call
-        flight.boarded = leads and (flight.old is None or self._now() >= flight.old[3].retry_at)
+        flight.boarded = leads and not (flight.old is not None and self._is_cooling(flight.old))
         return flight.boarded
 
     def take_over(self, key: Hashable, flight: Flight, landed: Row) -> bool:
@@ -73,9 +73,11 @@ class ZonedFlights(Flights):
         """Whether *row* is a result that can stand in for a better one."""
         return row is not None and type(row[0]) is not Failure and self._terms.zone(row[3], now) is not GONE
 
-    def _is_cooling(self, entry: Entry, zone: Zone) -> bool:
-        """Whether an old result is to be handed out, as a reload has failed just now."""
-        return self._now() < entry.retry_at and (zone is STALE or (zone is SPARE and entry.excused))
+    def _is_cooling(self, row: Row) -> bool:
+        """Whether *row* is to be left as it is, since another has just tried in vain to reload it."""
+        now = self._now()
+        cooling: bool = row[3].is_cooling(self._terms.zone(row[3], now), now)
+        return cooling
 
     def _shared(self, row: Row | None, value: Any) -> Outcome | None:
         """What the followers of a flight get: nothing that its own caller may change meanwhile."""
@@ -89,11 +91,11 @@ class ZonedFlights(Flights):
             return False
         if zone in (FRESH, AHEAD):
             return True
-        if flight.counted and self._is_cooling(row[3], zone):  # another has just tried in vain
-            flight.source = "stale"
-            return True
         if zone is GONE:
             self._drop(key, flight, row, row[3].reason)
+        elif flight.counted and self._is_cooling(row):
+            flight.source = "stale"
+            return True
         else:
             flight.old, flight.reason = row, row[3].reason
             self.shelf.ledger.note(key, flight.reason)
@@ -155,7 +157,7 @@ class ZonedFlights(Flights):
     def _console(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Give all who wait an old result, if there is one that stands in; only a refresh fails in spite of that."""
         row = flight.old
-        if row is not None and self.excuses(type(error)) and self.spare(row, self._now()):
+        if row is not None and flight.failed and self.excuses(type(error)) and self.spare(row, self._now()):
             self._deliver(flight, Value(row[0]), "stale")
         else:
             super()._console(key, flight, error)

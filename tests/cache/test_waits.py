@@ -164,3 +164,56 @@ async def test_soft_and_nothing_old(colour, clock, events, revalidate):
     gate = upstream.hold()
     ends = await colour.gather(*[lambda: colour.go(f, 1)] * 3, later(colour, f, clock, 2, 50, gate.set))
     assert (ends[:3], upstream.runs) == ([1] * 3, 1)
+
+
+@pytest.mark.parametrize("wait", [0, 1])
+@pytest.mark.parametrize("then", ["compute", "raise"])
+async def test_soft_beside_a_shorter_limit_for_followers(colour, clock, events, then, wait):
+    """`wait_timeout` bounds waiting for others: who has the load run for itself waits the soft timeout, for one load."""
+    f, upstream = cached(colour, clock, events, **SPARE, wait_timeout=wait, on_wait_timeout=then)
+    await spare(colour, clock, f, events)
+    gate = upstream.hold()
+    ends = await colour.gather(lambda: colour.go(f, 1), later(colour, f, clock, 1, 1.99, 0.01))
+    assert (ends[0], upstream.runs) == (1, 2)
+    assert (told(events), counted(f)) == ([("cache_hit", "stale")], (0, 1, 1, 1, 0))
+    gate.set()
+    await reloaded(colour, f)
+    assert (await colour.go(f, 1), upstream.runs) == (2, 2)
+
+
+@pytest.mark.parametrize("way", ["expired", "invalidated"])
+async def test_soft_says_why(colour, clock, events, way):
+    """A miss whose load is there in time is told and explained by what ended the old value."""
+    f, _ = cached(colour, clock, events, **SPARE, tags=("all",))
+    await colour.go(f, 1)
+    clock.advance(10) if way == "expired" else f.cache.invalidate_tag("all", soft=True)
+    events.clear()
+    assert await colour.go(f, 1) == 2
+    assert told(events) == [("cache_miss", way)]
+    assert f.cache.explain(1).reason == way
+
+
+async def test_soft_after_an_error_that_is_not_excused(colour, clock, events):
+    """There is no cool-down for it, and the next caller waits no longer than any other."""
+    f, upstream = cached(colour, clock, events, **SPARE, stale_on=(OSError,))
+    await spare(colour, clock, f, events)
+    upstream.error = KeyError()
+    assert await colour.end_of(f, 1) is upstream.error
+    await reloaded(colour, f)
+    upstream.error, gate = None, upstream.hold()
+    ends = await colour.gather(lambda: colour.go(f, 1), later(colour, f, clock, 1, 2))
+    assert (ends[0], upstream.runs) == (1, 3)
+    gate.set()
+    await reloaded(colour, f)
+    assert await colour.go(f, 1) == 3
+
+
+async def test_soft_does_not_hide_mistakes_in_the_settings(colour, clock, events):
+    """What a function among the settings raises goes to all who wait, though there is an old value."""
+    f, upstream = cached(colour, clock, events, **SPARE, weigher=lambda value: value if value == 1 else -1)
+    await spare(colour, clock, f, events)
+    gate = upstream.hold()
+    ends = await colour.gather(*[lambda: colour.go(f, 1)] * 3, later(colour, f, clock, 3, gate.set))
+    assert [type(end) for end in ends[:3]] == [ValueError] * 3
+    await reloaded(colour, f)
+    assert is_clean(f)
