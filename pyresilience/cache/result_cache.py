@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary, ref
 
 from .._settings import seconds, span
 from .._typing import Duration
@@ -46,8 +47,9 @@ class ResultCache:
         self.options = parts.options
         """What is needed for more than a size and a TTL; None: no more was asked for."""
         self._given = metrics
-        self._observers: list[CacheMetrics] = []
-        self._shares: dict[Scope, CacheMetrics] = {}
+        self._observers: list[ref[CacheMetrics]] = []
+        self._shares: WeakValueDictionary[Scope, CacheMetrics] = WeakValueDictionary()
+        """The metrics of the functions that share it, which may be forgotten before it is."""
         self.metrics = self._measured(metrics) if measured else None
         """What it records in; None: nothing."""
         self.now = self.clock.monotonic
@@ -215,8 +217,8 @@ class ResultCache:
         """Where the calls of one function are recorded; *scope*: hers in a cache that several share."""
         if scope is None or self._given is not None or not self.config.enable_metrics:
             return self.metrics
-        self._shares[scope] = self._measured(None, scope)
-        return self._shares[scope]
+        metrics = self._shares[scope] = self._measured(None, scope)
+        return metrics
 
     def _measures(self, key: Hashable) -> CacheMetrics | None:
         """Where calls of *key* are recorded."""
@@ -234,13 +236,14 @@ class ResultCache:
         limit = None if self.config.max_weight is None else float(self.config.max_weight)
         reloading = None if self.options is None else partial(self.options.reloads.running_of, scope)
         metrics.watch(self.shelf.holdings(scope), max_weight=limit, reloading=reloading)
-        self._observers.append(metrics)
+        self._observers = [*(each for each in self._observers if each() is not None), ref(metrics)]
         return metrics
 
     def _notice(self) -> None:
         """Let the metrics know at once that entries have left."""
-        for metrics in self._observers:
-            metrics.notice()
+        for each in self._observers:
+            if (metrics := each()) is not None:
+                metrics.notice()
 
     @property
     def size(self) -> int:

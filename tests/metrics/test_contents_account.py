@@ -7,6 +7,7 @@ import random
 import sys
 import threading
 import tracemalloc
+import weakref
 from collections import OrderedDict
 
 import pytest
@@ -249,6 +250,21 @@ def test_one_function_of_a_shared_cache_is_cleared_amid_hits():
             thread.join(20)
     assert errors == []
     assert len(cache) == 500
+
+
+def test_a_shared_cache_forgets_the_metrics_of_functions_that_are_gone():
+    """A cache outlives functions that used it: their metrics go with them, and a write tells nobody that is gone."""
+    cache, told = ResultCache(CacheConfig(max_size=4, enable_metrics=True)), []
+    for _ in range(50):
+        f = resilient(cache=cache)(lambda x: x)
+        f(1)
+        told.append(weakref.ref(f.metrics))
+    gc.collect()
+    assert [each() is None for each in told] == [True] * 49 + [False]
+    assert len(cache._observers) <= 3  # its own, the last one's, and one that was there when that came
+    assert f.metrics.get_stats().misses == 1
+    cache.put(2, 2)
+    assert cache.metrics.get_stats().entry_count == 4
 
 
 @pytest.mark.parametrize("measured", [False, True])
