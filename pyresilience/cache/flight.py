@@ -170,12 +170,16 @@ class Flight(Call):
 
     def lead(self, line: Line | tuple[()] = ()) -> None:
         """Compute instead of waiting, with those of *line* behind."""
+        before = line.leader if line else self
         if line:
             line.leader, self.followers = self, line
         self.line = None
         if line:
             line.pop(self, None)
         self.wake()
+        if before.home is not self.home:  # which may be closed as well: they have to look from time to time
+            for each in [*line]:
+                each.wake()
 
     def withdraw(self) -> None:
         """Stand in line no longer."""

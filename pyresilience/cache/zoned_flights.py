@@ -135,9 +135,9 @@ class ZonedFlights(Flights):
             flight.outcome = Error(ResilienceTimeoutError(message, name=flight.name, seconds=self._wait))
         else:
             flight.line, flight.reason = None, "wait_timeout"
-            self._replace(key, leader, flight, now)
+            self._depose(key, leader, flight, now)
 
-    def _replace(self, key: Hashable, leader: Flight, flight: Flight, now: float) -> None:
+    def _depose(self, key: Hashable, leader: Flight, flight: Flight, now: float) -> None:
         """Let *flight* take the place of its *leader*, if that has had as much time: else it only computes for itself."""
         flight.began, hangs = now, leader.began + self._wait <= now
         if self._flying.setdefault(key, flight) is leader and hangs:

@@ -473,3 +473,42 @@ def test_trio_and_asyncio_share_one_computation():
     leader.join(GUARD), follower.join(GUARD)
     assert outcomes == [1, 1]
     assert runs == [1]
+
+
+def test_a_leader_in_another_loop_that_dies():
+    """Who waits for a task of its own loop, and then for one of another, notices when that other loop is closed."""
+    runs = []
+
+    @resilient(cache=CacheConfig())
+    async def f(x):
+        runs.append(x)
+        if len(runs) < 3:
+            await asyncio.Event().wait()
+        return len(runs)
+
+    def followers():
+        return sum(len(flight.followers) for flight in [*f.cache._cache.flights._flying.values()])
+
+    async def enter(ready):
+        task = asyncio.ensure_future(f(1))
+        while not ready():
+            await asyncio.sleep(0)
+        return task
+
+    here, elsewhere = asyncio.new_event_loop(), asyncio.new_event_loop()
+    leader = here.run_until_complete(enter(lambda: runs))
+    heir = elsewhere.run_until_complete(enter(lambda: followers() == 1))
+    last = here.run_until_complete(enter(lambda: followers() == 2))
+    leader.cancel()
+    here.run_until_complete(asyncio.wait([leader]))
+
+    async def hang():
+        while len(runs) < 2:
+            await asyncio.sleep(0)
+
+    elsewhere.run_until_complete(hang())
+    heir._log_destroy_pending = False
+    elsewhere.close()
+    assert here.run_until_complete(asyncio.wait_for(last, 20)) == 3
+    here.close()
+    assert not f.cache._cache.flights._flying
