@@ -105,6 +105,7 @@ class Signal:
         try:
             with anyio.move_on_after(None if cancel else seconds):
                 await self.event.wait()
+            self.event = anyio.Event()
         finally:
             if cancel is not None:
                 cancel()

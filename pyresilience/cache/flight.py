@@ -136,6 +136,10 @@ class Flight(Call):
             return False
         if self.above is None:
             return self._line_up(leader, signal)
+        if any(
+            each.line is not None for each in _outwards(self.above)
+        ):  # a handler runs in who waits, and must end first
+            return False
         with _graph.lock:
             return not leader.waits_for(self.above) and self._line_up(leader, signal)
 
@@ -174,9 +178,9 @@ class Flight(Call):
         if line:
             line.leader, self.followers = self, line
         self.line = None
+        self.wake()  # before it leaves the line, where whoever is interrupted here finds it again
         if line:
             line.pop(self, None)
-        self.wake()
         if before.home is not self.home:  # which may be closed as well: they have to look from time to time
             for each in [*line]:
                 each.wake()

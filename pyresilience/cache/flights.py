@@ -16,7 +16,7 @@ from .._outcome import Error, Outcome, Value
 from ..clock import Clock
 from .flight import NO_KEYWORDS, Flight, Home, Limit, Signal, leading
 from .invalidations import Invalidations
-from .keeping import PLAIN, RowMaker, only_once
+from .keeping import NO_RESULT, PLAIN, USED_UP, RowMaker, only_once
 from .keys import UNKEYED
 from .shelf import Row, Shelf
 
@@ -78,8 +78,7 @@ class Flights:
 
     def is_flying(self, key: Hashable) -> bool:
         """Whether *key* is being computed."""
-        leader = self._flying.get(key)
-        return leader is not None and not _async.vanished(leader.home)
+        return (leader := self._flying.get(key)) is not None and not _async.vanished(leader.home)
 
     def oldest_mark(self, latest: int) -> int:
         """The last invalidation of a tag before any of the flights under way began; the *latest* of all, if none is."""
@@ -106,7 +105,7 @@ class Flights:
             if leader is flight:
                 return False
             if leader.over or _async.vanished(leader.home):
-                self._succeed(key, leader, flight)
+                self._hand_on(key, leader, flight)
                 return False
             if not flight.follow(leader, waker):
                 self._flying.setdefault(key, flight)
@@ -171,7 +170,7 @@ class Flights:
                     return 0.0
                 flight.withdraw()
                 if gone:
-                    self._succeed(key, leader, flight)
+                    self._hand_on(key, leader, flight)
                 elif flight.deadline is not None and flight.deadline <= now:
                     flight.line, flight.late = None, True
                 else:
@@ -212,6 +211,7 @@ class Flights:
                     self.shelf.put(key, row, now)
                 else:
                     self.shelf.replace(key, row, now)
+                    flight.old = None
                 try:  # `take_off`, without the call
                     if flying[key] is flight:
                         del flying[key]
@@ -227,23 +227,21 @@ class Flights:
 
     def fail(self, key: Hashable, flight: Flight, error: BaseException) -> None:
         """The call ended with *error*: if it led, and was not cancelled, so did the calls that wait for it."""
-        if flight.line is None and isinstance(error, Exception):
-            with self.lock:
-                if self._flying.get(key) is flight:
-                    self._keep_error(key, flight, error)
-                self.take_off(key, flight)
-            if flight.followers:
-                self._console(key, flight, error)
+        if flight.line is not None or not isinstance(error, Exception):
+            self.end(key, flight)  # which is called again, but may be interrupted then
+            return
+        with self.lock:
+            if self._flying.get(key) is flight:
+                self._keep_error(key, flight, error)
+            self.take_off(key, flight)
+        if flight.followers:
+            self._console(key, flight, error)
 
     def _turn_away(self, key: Hashable, flight: Flight, once: bool) -> None:
         """Remember why the result is not kept; one that must not be is no reason to keep an older one; the holder locks."""
         if flight.unkept:
             self.shelf.drop(key, "replaced")
-        why = (
-            flight.unkept
-            or flight.trouble
-            or ("it can be used only once" if once else "it is a stand-in, or retry_on_result rejects it")
-        )
+        why = flight.unkept or flight.trouble or (USED_UP if once else NO_RESULT)
         self.shelf.ledger.note(key, "not stored", why)
 
     def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
@@ -261,10 +259,14 @@ class Flights:
             if heir is None:
                 self.take_off(key, flight)
             else:
-                if self._flying.setdefault(key, heir) is flight:  # else it was fenced, and they begin only now
-                    self._flying[key] = heir
-                heir.lead(flight.followers)
-            flight.followers = ()
+                self._hand_on(key, flight, heir)
+
+    def _hand_on(self, key: Hashable, leader: Flight, heir: Flight) -> None:
+        """Let *heir* compute, with all behind who wait for *leader*; it leads the *key* unless that was fenced since."""
+        if self._flying.setdefault(key, heir) is leader:
+            self._flying[key] = heir
+        heir.lead(leader.followers)
+        leader.followers = ()
 
     def take_off(self, key: Hashable, flight: Flight) -> None:
         """Forget *flight*, unless another has taken its place; nothing comes between looking and forgetting."""
@@ -291,9 +293,3 @@ class Flights:
         flight.followers = ()
         if line:
             line.clear()
-
-    def _succeed(self, key: Hashable, leader: Flight, heir: Flight) -> None:
-        """*leader* is gone with its event loop: *heir* computes, and those who waited wait for it."""
-        self._flying[key] = heir
-        heir.lead(leader.followers)
-        leader.followers = ()

@@ -34,6 +34,7 @@ class NotKept(str):
 TOO_HEAVY = NotKept("it weighs more than max_entry_weight or max_weight")
 REFUSED = NotKept("cache_if said no")
 USED_UP = NotKept("it can be used only once")
+NO_RESULT = NotKept("it is a stand-in, or retry_on_result rejects it")
 NO_TIME = NotKept("ttl gave it no time to live")
 
 

@@ -152,18 +152,24 @@ class WeighedShelf(Shelf):
         order = self._order
         if order is None:
             return next(iter(self.rows))
-        if len(order) < len(self.rows):
-            self._introduce(order)
+        if len(order) != len(self.rows):
+            self._reconcile(order)
         with suppress(LookupError):
             return order.victim()
         return next(iter(self.rows))
 
-    def _introduce(self, order: EvictionOrder) -> None:
-        """Tell *order* of the rows of which an interrupt has kept it from hearing."""
-        for key in [*dict.keys(self.rows)]:
+    def _reconcile(self, order: EvictionOrder) -> None:
+        """Let *order* know of the rows that are there and of no others, after an interrupt has come between."""
+        keys = [*dict.keys(self.rows)]
+        there = {*map(id, keys)}
+        for key in keys:
             with suppress(Exception):  # it is the user's own __hash__
                 if key not in order:
                     order.add(key)
+        for key in order:
+            with suppress(Exception):
+                if id(key) not in there and key not in self.rows:
+                    order.discard(key)
 
     def _share(self, key: Hashable) -> Holdings:
         """The account of the function that *key* belongs to."""

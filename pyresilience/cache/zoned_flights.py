@@ -103,12 +103,16 @@ class ZonedFlights(Flights):
 
     def _bound(self, key: Hashable, flight: Flight) -> None:
         """Say how long *flight* waits for its leader: less if there is something it can have instead."""
-        now, patience = self._now(), self._wait
-        if self._soft < patience or flight.scheduled:
-            flight.soft = self._soft < inf and flight.excusable and self.spare(self.shelf.rows.get(key), now)
-            patience = self._soft if flight.soft else patience
-        if patience != inf:
-            flight.patience = now + patience
+        now, limit = self._now(), self._limit(flight)
+        if self._soft < limit and flight.excusable and self.spare(self.shelf.rows.get(key), now):
+            limit, flight.soft = self._soft, True
+        if limit != inf:
+            flight.patience = now + limit
+
+    def _limit(self, flight: Flight) -> float:
+        """Seconds that *flight* waits for another; a reload of its own is none."""
+        leader = flight.leader
+        return inf if leader is not None and flight.scheduled and not leader.counted else self._wait
 
     def _line_up(self, key: Hashable, flight: Flight, leader: Flight, signal: Signal, limit: Limit) -> bool:
         """Wait for the flight of *key*; False: there is none any more, or it is of no use to us."""
@@ -134,25 +138,18 @@ class ZonedFlights(Flights):
             message = f"{flight.name}: another call that computes the same took longer than {self._wait:g} s"
             flight.outcome = Error(ResilienceTimeoutError(message, name=flight.name, seconds=self._wait))
         else:
-            flight.line, flight.reason = None, "wait_timeout"
-            self._depose(key, leader, flight, now)
-
-    def _depose(self, key: Hashable, leader: Flight, flight: Flight, now: float) -> None:
-        """Let *flight* take the place of its *leader*, if that has had as much time: else it only computes for itself."""
-        flight.began, hangs = now, leader.began + self._wait <= now
-        if self._flying.setdefault(key, flight) is leader and hangs:
-            self._flying[key] = flight
-        if hangs and self._flying[key] is flight:
-            flight.lead(leader.followers)
-            leader.followers = ()
+            flight.line, flight.reason, flight.began = None, "wait_timeout", now
+            if leader.began + self._wait <= now:
+                self._hand_on(key, leader, flight)
+            else:  # that has come to lead only lately: it keeps its place
+                self._flying.setdefault(key, flight)
 
     def _wait_on(self, key: Hashable, flight: Flight) -> None:
         """What *flight* could have had instead is gone: it waits as all others do, for whoever computes now."""
-        flight.soft, flight.line = False, None
-        flight.patience = None if self._wait == inf else flight.began + self._wait
+        flight.soft, flight.line, flight.patience = False, None, None
         leader = self._flying.setdefault(key, flight)
-        if leader is not flight:
-            flight.follow(leader, flight.signal)
+        if leader is not flight and flight.follow(leader, flight.signal) and (limit := self._limit(flight)) != inf:
+            flight.patience = flight.began + limit
 
     def _console(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Give all who wait an old result, if there is one that stands in; only a refresh fails in spite of that."""

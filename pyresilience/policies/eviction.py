@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Protocol
 
 from .s3fifo import S3Fifo
@@ -19,6 +19,10 @@ class EvictionOrder(Protocol):
 
     def __len__(self) -> int:
         """How many keys it knows."""
+        ...
+
+    def __iter__(self) -> Iterator[Hashable]:
+        """The keys it knows."""
         ...
 
     def __contains__(self, key: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from itertools import filterfalse
 from typing import TypeAlias
 
@@ -37,6 +37,9 @@ class SegmentedOrder:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter([*self._entries])
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries

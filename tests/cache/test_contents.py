@@ -508,13 +508,16 @@ def test_fractions_add_up_to_nothing(colour):
     assert f.metrics.get_stats().total_size_bytes == 0
 
 
+@pytest.mark.parametrize("renewed", [False, True])
 @pytest.mark.parametrize("policy", ["s3fifo", "sieve", "tinylfu"])
-def test_no_entry_is_immortal(policy):
+def test_no_entry_is_immortal(policy, renewed):
     """Wherever Ctrl-C comes while an entry is put: whoever chooses who leaves gets to know all that are there."""
     point, place = 0, ""
     while place is not None:
         point += 1
         cache = ResultCache(CacheConfig(max_size=3, ttl=0, policy=policy))
+        if renewed:
+            cache.put(0, "old")
         place = interrupt(point, lambda cache=cache: cache.put(0, 0))
         for x in range(1, 60):
             cache.put(x, x)

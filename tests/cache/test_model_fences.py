@@ -422,9 +422,9 @@ class Story:
             [run] = await self.step([caller])
             hangs = group.since + self.patience <= self.world.clock.monotonic()
             self.lead(key, run, old=old)
-            if hangs and current in (None, group):  # those who wait go on to wait for the new one
+            if hangs:  # those who wait go on to wait for the new one
                 self.current[key].members, group.members = group.members, []
-            elif current is not None:
+            if current not in ((None, group) if hangs else (None,)):
                 self.current[key] = current
 
 

@@ -73,3 +73,22 @@ def test_collected_while_a_reload_runs(clock):
             break
         threading.Event().wait(0.001)
     assert ref() is None
+
+
+def test_an_old_value_goes_when_it_is_replaced(colour):
+    """Who had it computed anew does not hold on to what was there before, nor does the context that was done in."""
+
+    class Value:
+        pass
+
+    old = []
+
+    async def scenario():
+        f = colour.decorate(lambda: Value(), cache=CacheConfig(tti=60))
+        for _ in range(3):
+            await colour.go(f)
+            old.append(weakref.ref(f.cache.peek()))
+            await colour.go(f.cache.refresh)
+            assert [each() is None for each in old] == [True] * len(old)
+
+    colour.run(scenario)

@@ -512,3 +512,43 @@ def test_a_leader_in_another_loop_that_dies():
     assert here.run_until_complete(asyncio.wait_for(last, 20)) == 3
     here.close()
     assert not f.cache._cache.flights._flying
+
+
+def test_a_follower_of_a_dead_loop_leaves_the_key_to_who_leads_it():
+    """Where somebody else computes the key anew, a follower whose leader's loop is closed computes for itself alone."""
+    runs, gate, ends = [], threading.Event(), []
+
+    @resilient(cache=CacheConfig())
+    async def f(x):
+        runs.append(x)
+        run = len(runs)
+        if run == 1:
+            await asyncio.Event().wait()
+        while run == 2 and not gate.is_set():
+            await asyncio.sleep(0.001)
+        return run
+
+    async def begin():
+        task = asyncio.ensure_future(f(1))
+        while not runs:
+            await asyncio.sleep(0)
+        return task
+
+    loop = asyncio.new_event_loop()
+    lost = loop.run_until_complete(begin())
+    follower = threading.Thread(target=lambda: ends.append(asyncio.run(f(1))), daemon=True)
+    follower.start()
+    while not next(iter(flying(f).values())).followers:
+        threading.Event().wait(0.001)
+    f.cache.invalidate(1)
+    anew = threading.Thread(target=lambda: ends.append(asyncio.run(f(1))), daemon=True)
+    anew.start()
+    while len(runs) < 2:
+        threading.Event().wait(0.001)
+    lost._log_destroy_pending = False
+    loop.close()
+    follower.join(GUARD)
+    gate.set()
+    anew.join(GUARD)
+    assert (ends, f.cache.peek(1)) == ([3, 2], 2)
+    assert not flying(f)

@@ -427,7 +427,7 @@ def test_a_listener_may_call_the_function_again():
     assert f(1) == 1
 
 
-def leader_with_two_followers(fails):
+def leader_with_two_followers(error):
     """A cached function whose first run ends once two others wait for it; its runs, and the others."""
     crowd, runs = Crowd(), []
 
@@ -438,23 +438,23 @@ def leader_with_two_followers(fails):
             for name in range(2):
                 crowd.call(name, f, k)
             wait_for_followers(f, 2)
-            if fails:
-                raise ValueError
+            if error is not None:
+                raise error
         return k
 
     return f, runs, crowd
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_ctrl_c_anywhere_leaves_nobody_waiting(fails):
-    """A leader interrupted at any point, the function succeeding or failing, leaves no flight and no follower behind."""
+@pytest.mark.parametrize("error", [None, ValueError, SystemExit])
+def test_ctrl_c_anywhere_leaves_nobody_waiting(error):
+    """A leader interrupted at any point, however its function ends, leaves no flight and no follower behind."""
     n, place = 0, ""
     while place is not None:
         n += 1
-        f, runs, crowd = leader_with_two_followers(fails)
+        f, runs, crowd = leader_with_two_followers(error)
 
         def lead(f=f):
-            with suppress(ValueError):
+            with suppress(ValueError, SystemExit):
                 f(1)
 
         place = interrupt(n, lead)
@@ -492,3 +492,35 @@ def test_a_forked_child_does_not_wait_for_its_parents_threads(crowd):
     gate.set()
     assert os.waitstatus_to_exitcode(status) == 0
     assert crowd.join() == {"leader": 1}
+
+
+def test_a_handler_in_a_thread_that_waits(script):
+    """A signal handler that asks for what its own thread waits for computes it: the line could never wake it there."""
+    script(
+        """
+        import signal, threading
+        from pyresilience import CacheConfig, resilient
+
+        started, go, runs, got = threading.Event(), threading.Event(), [], []
+
+        @resilient(cache=CacheConfig())
+        def f(key):
+            runs.append(threading.current_thread().name)
+            if len(runs) == 1:
+                started.set()
+                go.wait()
+                raise SystemExit
+            return key
+
+        def handle(*_):
+            got.append(f(1))
+            go.set()
+
+        threading.Thread(target=lambda: f(1), name="leader").start()
+        started.wait()
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert f(1) == 1
+        assert (got, runs[:2]) == ([1], ["leader", "MainThread"])
+        """
+    )

@@ -217,3 +217,46 @@ async def test_soft_does_not_hide_mistakes_in_the_settings(colour, clock, events
     assert [type(end) for end in ends[:3]] == [ValueError] * 3
     await reloaded(colour, f)
     assert is_clean(f)
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"], indirect=True)
+async def test_soft_and_then_as_all_others(colour, clock, events):
+    """Who has waited the soft timeout, and then finds no old value any more, waits on at rest."""
+    f, upstream = cached(colour, clock, events, **SPARE)
+    await spare(colour, clock, f, events)
+    gate, looks, flights = upstream.hold(), [], f.cache._cache.flights
+    look = flights.look
+
+    def watched(key, flight):
+        looks.append(key)
+        return look(key, flight)
+
+    async def watch():
+        await colour.until(lambda: waiting(f) == 1)
+        f.cache.invalidate(1)
+        flights.look = watched
+        clock.advance(2)
+        await colour.until(lambda: upstream.runs == 3)
+        await colour.sleep(0.02)
+        gate.set()
+
+    async def come():
+        await colour.until(lambda: upstream.runs > 1 and f.cache.entry(1) is None)
+        return await colour.go(f, 1)
+
+    ends = await colour.gather(lambda: colour.go(f, 1), come, watch)
+    assert ends[:2] == [3, 3]
+    assert len(looks) < 10
+
+
+@pytest.mark.parametrize("then", ["compute", "raise"])
+async def test_soft_when_the_old_value_goes_meanwhile(colour, clock, events, then):
+    """Who has the load run for itself has its result, whatever `wait_timeout` says, though nothing old is left."""
+    config = {**SPARE, "stale_if_error": 1, "wait_timeout": 1, "on_wait_timeout": then}
+    f, upstream = cached(colour, clock, events, **config)
+    await spare(colour, clock, f, events)
+    gate = upstream.hold()
+    ends = await colour.gather(lambda: colour.go(f, 1), later(colour, f, clock, 1, 2, 5, gate.set))
+    assert (ends[0], upstream.runs) == (2, 2)
+    assert told(events) == [("cache_miss", "expired")]
+    assert counted(f) == (0, 1, 1, 1, 0)
