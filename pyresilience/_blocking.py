@@ -217,9 +217,14 @@ def spawn(work: Callable[[], Any], context: contextvars.Context, ended: Ended, t
     Raises:
         Crowded: The system refuses another thread.
     """
+    about_to = [task]
 
     def run() -> None:
-        task.thread = threading.get_ident()
+        try:
+            about_to.pop()
+        except IndexError:  # an interrupt came first, and it was given up
+            return
+        task.beginner, task.thread = 0, threading.get_ident()
         error: BaseException | None = None
         try:
             context.run(work)
@@ -230,7 +235,14 @@ def spawn(work: Callable[[], Any], context: contextvars.Context, ended: Ended, t
         finally:
             del error
 
-    _start(run)
+    try:
+        _start(run)
+    except BaseException:
+        try:
+            about_to.pop()
+        except IndexError:  # it runs all the same, and says when it has ended
+            task.beginner = 0
+        raise
 
 
 Thread = threading.Thread

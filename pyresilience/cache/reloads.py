@@ -131,8 +131,8 @@ class Reloads:
             begun = self._reserve(errand) and self._start(errand, spawn)
             if not begun:
                 self._end(errand, None)
-        except BaseException:  # interrupted: nothing of it remains
-            if not begun:
+        except BaseException:  # interrupted: nothing of it remains, unless it runs already
+            if not begun and errand.task.beginner:
                 self._end(errand, None)
             raise
         return begun

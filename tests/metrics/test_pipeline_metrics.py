@@ -175,17 +175,23 @@ def test_a_refusal_between_attempts(colour, decorate, runs):
     assert numbers == {"rejected": 1, "retries": 1}
 
 
-def test_no_thread_for_a_time_limit(runs):
+def test_no_thread_for_a_time_limit(runs, clock):
     """A refusal by the timeout stage stands under its own name."""
-    go = threading.Event()
+    go, begun = threading.Event(), threading.Event()
 
-    @resilient(timeout=TimeoutConfig(0.001, pool_size=1), listeners=[runs])
+    @resilient(timeout=TimeoutConfig(1, pool_size=1), listeners=[runs], clock=clock)
     def f():
+        begun.set()
         go.wait(20)
 
+    def move_on():
+        begun.wait(20)
+        clock.advance(1)
+
+    threading.Thread(target=move_on).start()
     try:
-        for _ in range(2):
-            with pytest.raises((TimeoutError, RejectedError)):
+        for refusal in (TimeoutError, RejectedError):
+            with pytest.raises(refusal):
                 f()
     finally:
         go.set()
