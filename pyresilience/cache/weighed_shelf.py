@@ -73,11 +73,12 @@ class WeighedShelf(Shelf):
         share.size_bytes += weight
         if (until := self.until(row)) < self.agenda.horizon:
             self.agenda.add(key, until)
-        if self._order is not None:
-            try:
-                self._order.touch(key)
-            except KeyError:
-                self._order.add(key)
+        order = self._order
+        if order is not None:
+            if key in order:
+                order.touch(key)
+            else:
+                order.add(key)
         while len(self.rows) > self.size or (whole.size_bytes > self.capacity and self.rows):
             self._make_room(now)
 
