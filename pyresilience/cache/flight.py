@@ -136,9 +136,7 @@ class Flight(Call):
             return False
         if self.above is None:
             return self._line_up(leader, signal)
-        if any(
-            each.line is not None for each in _outwards(self.above)
-        ):  # a handler runs in who waits, and must end first
+        if any(each.line is not None for each in _outwards(self.above)):  # a handler, in a call that waits for its end
             return False
         with _graph.lock:
             return not leader.waits_for(self.above) and self._line_up(leader, signal)
