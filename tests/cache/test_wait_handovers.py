@@ -41,14 +41,20 @@ async def queue(colour, clock, f, upstream, direct, third=None):
     return ends
 
 
+async def deposed(colour, clock, f, upstream):
+    """Let the first who waits take the leader's place, and hold its run; returns what lets that go."""
+    gate = upstream.hold()
+    clock.advance(1)
+    await colour.until(lambda: (upstream.runs, waiting(f)) == (2, 1))
+    return gate
+
+
 async def test_those_behind_go_over_to_who_takes_the_place(colour, clock, events):
     """Who gives up takes the leader's place, and the others along: they have its result, and run nothing."""
     f, upstream = cached(colour, clock, events, **BOUND)
 
     async def direct(hung):
-        gate = upstream.hold()
-        clock.advance(1)
-        await colour.until(lambda: (upstream.runs, waiting(f)) == (2, 1))
+        gate = await deposed(colour, clock, f, upstream)
         gate.set()
         await colour.until(lambda: len(told(events)) == 3)
         hung.set()
@@ -64,9 +70,7 @@ async def test_a_young_leader_keeps_its_place(colour, clock, events):
     f, upstream = cached(colour, clock, events, **BOUND)
 
     async def direct(hung):
-        gate = upstream.hold()
-        clock.advance(1)
-        await colour.until(lambda: (upstream.runs, waiting(f)) == (2, 1))
+        gate = await deposed(colour, clock, f, upstream)
         upstream.free()
         clock.advance(1)
         await colour.until(lambda: (upstream.runs, upstream.over) == (3, 1))
@@ -84,9 +88,7 @@ async def test_a_new_leader_that_hangs(colour, clock, events):
     f, upstream = cached(colour, clock, events, **BOUND)
 
     async def direct(hung):
-        gate = upstream.hold()
-        clock.advance(1)
-        await colour.until(lambda: (upstream.runs, waiting(f)) == (2, 1))
+        gate = await deposed(colour, clock, f, upstream)
         upstream.free()
         clock.advance(2)
         await colour.until(lambda: f.cache.contains(1))
