@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache, partial
+from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from ._blocking import Ended, Task, in_background
+from ._blocking import Ended, Task, arm, in_background
 from ._outcome import Error, Expired, Outcome, Value
 from ._testing_mode import mode
 
@@ -94,21 +95,20 @@ class Signal:
         """Wake the waiting task; callable from anywhere."""
         self._run(self.event.set)
 
-    async def wait(self, clock: Clock, seconds: float | None = None) -> None:
-        """Return when set, or when *seconds* have passed; look at what you waited for to know which."""
-        if seconds is None:
+    async def wait(self, clock: Clock, until: float = inf, look: float = inf) -> None:
+        """Return when set, when it is *until* by the clock, or in *look* seconds anyway; then look what it was."""
+        if until == look == inf:
             await self.event.wait()
             return
         import anyio
 
-        cancel = clock.alarm(seconds, self.set)
+        left, cancel = arm(clock, until, self.set)
         try:
-            with anyio.move_on_after(None if cancel else seconds):
+            with anyio.move_on_after(min(left, look)):
                 await self.event.wait()
             self.event = anyio.Event()
         finally:
-            if cancel is not None:
-                cancel()
+            cancel()
 
 
 async def sleep(clock: Clock, seconds: float, call: Call) -> None:

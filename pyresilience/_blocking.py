@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._forks import renew_in_child
@@ -42,6 +43,19 @@ vanished: Callable[[Any], bool] | None = None
 """What tells that the place where a call lives is gone: nothing, see `home`."""
 
 
+def arm(clock: Clock, until: float, ring: Callable[[], object]) -> tuple[float, Callable[[], object]]:
+    """Have *ring* called when it is *until* by *clock*: how long to wait for that at most, and what calls it off."""
+    if until == inf:
+        return inf, _nothing
+    seconds = until - clock.monotonic()
+    cancel = clock.alarm(seconds, ring)
+    if cancel is None:
+        return seconds, _nothing
+    if clock.monotonic() >= until:  # it was moved on before the alarm was set
+        ring()
+    return inf, cancel
+
+
 class Signal:
     """Wakes the one thread that waits for it; setting it twice is setting it once."""
 
@@ -61,18 +75,17 @@ class Signal:
         except RuntimeError:  # it was set already
             return
 
-    def wait(self, clock: Clock, seconds: float | None = None) -> None:
-        """Return when set, or when *seconds* have passed; look at what you waited for to know which."""
-        cancel = None if seconds is None else clock.alarm(seconds, self.set)
+    def wait(self, clock: Clock, until: float = inf, look: float = inf) -> None:
+        """Return when set, when it is *until* by the clock, or in *look* seconds anyway; then look what it was."""
+        left, cancel = arm(clock, until, self.set)
         try:
-            self.hold(None if cancel is not None else seconds)
+            self.hold(min(left, look))
         finally:
-            if cancel is not None:
-                cancel()
+            cancel()
 
-    def hold(self, seconds: float | None) -> None:
+    def hold(self, seconds: float) -> None:
         """Return when set, or when *seconds* of the system's time have passed."""
-        self._lock.acquire(timeout=-1 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+        self._lock.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
 
 def sleep(clock: Clock, seconds: float, call: Call) -> None:
@@ -158,16 +171,15 @@ def within(clock: Clock, seconds: float, inner: Callable[[Call], Any], call: Cal
         raise Crowded(f"{strays.count} calls past their limit still run")
     done = Signal()
     job = Job(inner, call, clock, seconds, strays, done.set)
-    cancel = clock.alarm(seconds, done.set)
+    left, cancel = arm(clock, job.deadline, done.set)
     try:
         _start(partial(contextvars.copy_context().run, job.run))
-        done.hold(seconds if cancel is None else None)
+        done.hold(left)
     except BaseException:
         strays.lose(job)
         raise
     finally:
-        if cancel is not None:
-            cancel()
+        cancel()
     if strays.lose(job):
         raise Expired
     outcome, job.outcome = job.outcome, None
@@ -199,7 +211,7 @@ class Task:
 
 
 def _nothing() -> None:
-    """What can be done to a thread."""
+    """What there is to cancel of a thread, or of a timer of the system's."""
 
 
 def blocks(task: Task) -> bool:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from math import inf
 from typing import Any, TypeAlias
 
 from .. import _async, _blocking
@@ -85,7 +86,7 @@ class Flight(Call):
     """Why the cache had nothing."""
     source: str = "coalesced"
     """What answered it while it waited."""
-    patience: float | None = None
+    patience: float = inf
     """When it will have waited long enough for its leader."""
     soft: bool = False
     """It waits for its leader only briefly, as there is something it can have instead."""

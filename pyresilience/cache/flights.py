@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from math import inf
 from typing import Any, Literal
 
 from .. import _async
@@ -154,29 +155,24 @@ class Flights:
             if self.invalidations.recall(key):
                 flight.reason = "invalidated"
 
-    def look(self, key: Hashable, flight: Flight) -> float | None:
-        """Seconds a follower may wait until it must look again; None: until it is woken."""
-        leader, now = flight.leader, self._now()
-        ends = [each for each in (flight.deadline, flight.patience) if each is not None]
-        left = max(0.0, min(ends) - now) if ends else None
-        if leader is None or leader.home is flight.home:
-            gone = False
-        else:
-            gone = _async.vanished(leader.home)
-            left = LOOK if left is None else min(LOOK, left)
-        if gone or left == 0.0:
-            with self.lock:
-                if leader is None or flight.leader is not leader or not flight.waits:
-                    return 0.0
+    def look(self, key: Hashable, flight: Flight) -> tuple[float, float]:
+        """Until when a follower may wait, and the seconds after which it must look again even if it is not woken."""
+        leader, now, deadline = flight.leader, self._now(), inf if flight.deadline is None else flight.deadline
+        until = min(deadline, flight.patience)
+        home = flight.home if leader is None else leader.home
+        gone = home is not flight.home and _async.vanished(home)
+        if not gone and now < until:
+            return until, inf if home is flight.home else LOOK
+        with self.lock:
+            if leader is not None and flight.leader is leader and flight.waits:
                 flight.withdraw()
                 if gone:
                     self._hand_on(key, leader, flight)
-                elif flight.deadline is not None and flight.deadline <= now:
+                elif deadline <= now:
                     flight.line, flight.late = None, True
                 else:
                     self._give_up(key, flight, leader)
-            return 0.0
-        return left
+        return inf, 0.0
 
     def take_over(self, key: Hashable, flight: Flight, landed: Row) -> bool:
         """Whether, after all the waiting, *flight* must compute itself; then it does so from now on."""

@@ -80,7 +80,7 @@ class Loader:
                 landed = flights.board(key, flight, home, signal, limit)
                 if landed is not None:
                     while flight.waits:
-                        flight.signal.wait(clock, flights.look(key, flight))
+                        flight.signal.wait(clock, *flights.look(key, flight))
                     if not flights.take_over(key, flight, landed):
                         return self._arrive(flight, landed)
                 if heard:
@@ -128,7 +128,7 @@ class Loader:
                 landed = flights.board(key, flight, home, signal, limit)
                 if landed is not None:
                     while flight.waits:
-                        await flight.signal.wait(clock, flights.look(key, flight))
+                        await flight.signal.wait(clock, *flights.look(key, flight))
                     if not flights.take_over(key, flight, landed):
                         return self._arrive(flight, landed)
                 if heard:

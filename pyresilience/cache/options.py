@@ -42,24 +42,22 @@ class Options:
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + timeout
         while waiting := [each for each in self.reloads.close() if not _blocking.blocks(each.task)]:
-            left = deadline - _SYSTEM.monotonic()
-            if left <= 0:
+            if _SYSTEM.monotonic() >= deadline:
                 break
             signal = _blocking.Signal()
             waiting[0].when_over(signal.set)
-            signal.wait(_SYSTEM, min(left, LOOK))
+            signal.wait(_SYSTEM, deadline, LOOK)
         return self.reloads.running == 0
 
     async def close_async(self, timeout: float) -> bool:  # noqa: ASYNC109 - it says whether, and raises nothing
         """End the reloads."""
         deadline = _SYSTEM.monotonic() + timeout
         while waiting := [each for each in self.reloads.close() if not _async.blocks(each.task)]:
-            left = deadline - _SYSTEM.monotonic()
-            if left <= 0:
+            if _SYSTEM.monotonic() >= deadline:
                 break
             signal = _async.Signal()
             waiting[0].when_over(signal.set)
-            await signal.wait(_SYSTEM, min(left, LOOK))
+            await signal.wait(_SYSTEM, deadline, LOOK)
         return self.reloads.running == 0
 
     checked = staticmethod(names)

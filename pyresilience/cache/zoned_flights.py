@@ -106,8 +106,7 @@ class ZonedFlights(Flights):
         now, limit = self._now(), self._limit(flight)
         if self._soft < limit and flight.excusable and self.spare(self.shelf.rows.get(key), now):
             limit, flight.soft = self._soft, True
-        if limit != inf:
-            flight.patience = now + limit
+        flight.patience = now + limit
 
     def _limit(self, flight: Flight) -> float:
         """Seconds that *flight* waits for another; a reload of its own is none."""
@@ -146,10 +145,10 @@ class ZonedFlights(Flights):
 
     def _wait_on(self, key: Hashable, flight: Flight) -> None:
         """What *flight* could have had instead is gone: it waits as all others do, for whoever computes now."""
-        flight.soft, flight.line, flight.patience = False, None, None
+        flight.soft, flight.line, flight.patience = False, None, inf
         leader = self._flying.setdefault(key, flight)
-        if leader is not flight and flight.follow(leader, flight.signal) and (limit := self._limit(flight)) != inf:
-            flight.patience = flight.began + limit
+        if leader is not flight and flight.follow(leader, flight.signal):
+            flight.patience = flight.began + self._limit(flight)
 
     def _console(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Give all who wait an old result, if there is one that stands in; only a refresh fails in spite of that."""

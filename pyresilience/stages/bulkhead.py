@@ -114,8 +114,8 @@ class Bulkhead(Stage):
         turn = _Turn(_blocking.Signal())
         try:
             until = self._line_up(call, turn)
-            while (left := self._look(turn, until)) > 0.0:
-                turn.signal.wait(self._wiring.clock, min(left, LOOK))
+            while self._must_wait(turn, until):
+                turn.signal.wait(self._wiring.clock, until, LOOK)
             return self._claim(call, turn)
         finally:
             self._step_out(turn)
@@ -125,8 +125,8 @@ class Bulkhead(Stage):
         turn = _Turn(_async.Signal())
         try:
             until = self._line_up(call, turn)
-            while (left := self._look(turn, until)) > 0.0:
-                await turn.signal.wait(self._wiring.clock, min(left, LOOK))
+            while self._must_wait(turn, until):
+                await turn.signal.wait(self._wiring.clock, until, LOOK)
             return self._claim(call, turn)
         finally:
             self._step_out(turn)
@@ -154,8 +154,8 @@ class Bulkhead(Stage):
         until = self._wiring.clock.monotonic() + self._max_wait
         return until if call.deadline is None else min(until, call.deadline)
 
-    def _look(self, turn: _Turn, until: float) -> float:
-        """Seconds left to wait; 0: the turn has come, or the time is up.
+    def _must_wait(self, turn: _Turn, until: float) -> bool:
+        """Whether the turn has not come, and there is time left.
 
         Whoever waits sees to the slots of those who are gone, and to itself if it was forgotten in an interrupt.
         """
@@ -164,7 +164,7 @@ class Bulkhead(Stage):
             if turn.slot is None and turn not in self._line:
                 self._line.appendleft(turn)
         self._serve()
-        return 0.0 if turn.slot is not None else max(0.0, until - self._wiring.clock.monotonic())
+        return turn.slot is None and self._wiring.clock.monotonic() < until
 
     def _claim(self, call: Call, turn: _Turn) -> Slot:
         """The slot that the turn has brought, or raise."""

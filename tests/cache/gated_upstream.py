@@ -22,8 +22,9 @@ class Upstream:
 
     async def answer(self, *args):
         """One run."""
+        gate = self.gate  # before the run is seen, upon which the gate may be taken away
         self.runs += 1
-        run, gate = self.runs, self.gate
+        run = self.runs
         try:
             if self.seen is not None:
                 self.seen(*args)

@@ -1,14 +1,19 @@
 """What the library offers for tests."""
 
 import threading
+from functools import partial
 
 import anyio
 import pytest
 
 from pyresilience import (
+    BulkheadConfig,
+    BulkheadFullError,
+    CacheConfig,
     CircuitBreakerConfig,
     EventType,
     RateLimiterConfig,
+    ResilienceTimeoutError,
     RetryConfig,
     TimeoutConfig,
     resilient,
@@ -209,6 +214,54 @@ def test_a_whole_recovery_on_a_fake_clock(colour, clock):
     healthy.append(1)
     clock.advance("1h")
     assert colour.call(f) == "done"
+
+
+class HastyClock(FakeClock):
+    """Is moved on by others just before somebody who has read it sets an alarm."""
+
+    step = 0
+
+    def alarm(self, seconds, ring):
+        self.advance(self.step)
+        return super().alarm(seconds, ring)
+
+
+WAITS = {
+    "follower": {"cache": CacheConfig(wait_timeout=5, on_wait_timeout="raise")},
+    "line": {"bulkhead": BulkheadConfig(max_concurrent=1, max_wait=5)},
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+async def test_time_that_passes_before_the_alarm_is_set(colour, wait):
+    """Who read the clock, and was about to wait when it was moved past the end of the wait, waits no longer."""
+    clock, gate, begun = HastyClock(1000.0), colour.event(), []
+
+    async def body():
+        begun.append(1)
+        await gate.wait()
+
+    f = colour.decorate(body, **WAITS[wait], clock=clock)
+
+    async def second():
+        await colour.until(lambda: begun)
+        clock.step = 5
+        end = await colour.end_of(f)
+        gate.set()
+        return end
+
+    _, end = await colour.gather(lambda: colour.go(f), second)
+    assert isinstance(end, (BulkheadFullError, ResilienceTimeoutError))
+    assert clock.monotonic() == 1005.0
+
+
+def test_a_bounded_call_whose_time_passes_before_the_alarm_is_set():
+    """The same for a synchronous call that has a timeout."""
+    clock, gate = HastyClock(), threading.Event()
+    clock.step = 5
+    with pytest.raises(ResilienceTimeoutError):
+        resilient(timeout=TimeoutConfig(5), clock=clock)(partial(gate.wait, 20))()
+    gate.set()
 
 
 def test_a_fake_clock_leaves_the_loop_to_others():
