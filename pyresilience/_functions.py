@@ -34,10 +34,11 @@ def is_async(function: Callable[..., Any]) -> bool:
     return isinstance(flags, int) and bool(flags & CO_COROUTINE)
 
 
-def _bodies(function: Any) -> tuple[Any, Any]:
+def _bodies(function: Any) -> tuple[Any, ...]:
+    """What may be said to run when it is called: itself, and for an object the `__call__` of its class."""
     while isinstance(function, partial):
         function = function.func
-    return function, getattr(type(function), "__call__", None)  # noqa: B004
+    return (function,) if isfunction(function) else (function, getattr(type(function), "__call__", None))  # noqa: B004
 
 
 def name_of(function: Any) -> str:

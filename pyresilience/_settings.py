@@ -6,13 +6,16 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, TypeAlias, cast
 
 from ._functions import is_async
-from ._typing import Duration
+from ._typing import Duration, P
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+_Check: TypeAlias = Callable[Concatenate[object, str, P], None]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -70,6 +73,24 @@ def _refuse(config: object, field: str, rule: str, value: object, kind: type[Exc
     return kind(f"{type(config).__name__}: {field} must be {rule}, got {value!r}")
 
 
+def _is_default(config: object, field: str) -> bool:
+    """Whether *field* is what it is where nobody says otherwise."""
+    known = getattr(type(config), "__dataclass_fields__", {}).get(field)
+    return known is not None and getattr(config, field) is known.default
+
+
+def _unless_default(check: _Check[P]) -> _Check[P]:
+    """*check*, but for a field that is left alone: that is right as it stands in the code."""
+
+    @wraps(check)
+    def checked(config: object, field: str, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if not _is_default(config, field):
+            check(config, field, *args, **kwargs)
+
+    return checked
+
+
+@_unless_default
 def require(
     config: object,
     field: str,
@@ -127,6 +148,7 @@ def require_size(config: object, field: str) -> None:
     require(config, field, above=0)
 
 
+@_unless_default
 def require_each(config: object, field: str, fits: Callable[[Any], bool], what: str) -> None:
     """Check that *field* is a sequence of which each item *fits*, and store it back as a tuple.
 
@@ -139,6 +161,7 @@ def require_each(config: object, field: str, fits: Callable[[Any], bool], what: 
     object.__setattr__(config, field, tuple(value))
 
 
+@_unless_default
 def require_errors(config: object, field: str, *, predicate: bool = False) -> None:
     """Check that *field* names exception classes, and store them back as a tuple.
 
@@ -160,6 +183,7 @@ def require_errors(config: object, field: str, *, predicate: bool = False) -> No
     object.__setattr__(config, field, tuple(value))
 
 
+@_unless_default
 def require_callable(config: object, field: str) -> None:
     """Check that *field* is None or something to call that answers at once.
 
@@ -173,6 +197,7 @@ def require_callable(config: object, field: str) -> None:
         raise _refuse(config, field, "a plain function, as nobody awaits it", value, TypeError)
 
 
+@_unless_default
 def require_one_of(config: object, field: str, choices: Sequence[object]) -> None:
     """Check that *field* is one of *choices*, of the same type.
 

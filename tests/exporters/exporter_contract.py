@@ -129,7 +129,21 @@ class ExporterContract:
         self.arrives(exporter, label(one), 1)
         self.arrives(exporter, label(other), 2)
 
-    @pytest.mark.parametrize("thing", [len, print, None, 42, "f", object(), lambda: None, int, dict.get], ids=repr)
+    @pytest.mark.parametrize(
+        "thing",
+        [
+            len,
+            print,
+            None,
+            42,
+            "f",
+            pytest.param(object(), id="object"),
+            pytest.param(lambda: None, id="lambda"),
+            int,
+            dict.get,
+        ],
+        ids=repr,
+    )
     def test_what_has_no_metrics_is_refused(self, exporter, thing):
         """The error says what to do."""
         with pytest.raises(ValueError, match="enable_metrics=True"):

@@ -126,7 +126,7 @@ def test_by_default_nothing_is_asked_for():
         {"vary": (ContextVar("tenant"), int), "ignore": ["x"]},
         {"stale_on": OSError, "negative_ttl": 9, "reload_cooldown": 9, "max_reloads": 2, "on_wait_timeout": "raise"},
     ],
-    ids=str,
+    ids=["basics", "keys", "zones"],
 )
 def test_what_changes_nothing_costs_nothing(settings):
     """What belongs to an option that is off, or to keys, does not bring its machines in."""

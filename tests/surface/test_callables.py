@@ -192,7 +192,7 @@ def test_generator_functions_are_refused(function):
         resilient(retry=RetryConfig())(function)
 
 
-@pytest.mark.parametrize("thing", [3, "f", None, [plain]], ids=repr)
+@pytest.mark.parametrize("thing", [3, "f", None, pytest.param([plain], id="list")], ids=repr)
 def test_only_callables_can_be_decorated(thing):
     """What cannot be called is refused."""
     with pytest.raises(TypeError, match="callable"):
