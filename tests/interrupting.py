@@ -69,7 +69,7 @@ def meddle(point, act, handler):
 
 def eventually(condition):
     """Whether *condition* comes about."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while not condition():
         if time.monotonic() > end:
             return False

@@ -26,6 +26,10 @@ NO_KEYWORDS: dict[str, Any] = {}
 """The keyword arguments of a flight that is over."""
 
 
+STALL = 2.0
+"""Seconds after which a decision that takes microseconds is taken to wait for a lock that we hold."""
+
+
 class Graph:
     """Guards who waits for whom, over all caches: two callers must not begin to wait for each other at once."""
 
@@ -139,8 +143,16 @@ class Flight(Call):
             return self._line_up(leader, signal)
         if any(each.line is not None for each in _outwards(self.above)):  # a handler, in a call that waits for its end
             return False
-        with _graph.lock:
-            return not leader.waits_for(self.above) and self._line_up(leader, signal)
+        lock = _graph.lock
+        if lock._is_owned():  # type: ignore[attr-defined]  # a handler, in the middle of another such decision
+            return False
+        try:  # a handler in the middle of a decision may want the lock of our cache, so there is an end to waiting for it
+            return lock.acquire(timeout=STALL) and not leader.waits_for(self.above) and self._line_up(leader, signal)
+        finally:
+            try:
+                lock.release()
+            except RuntimeError:  # it was not to be had
+                pass
 
     def _line_up(self, leader: Flight, signal: _blocking.Signal | _async.Signal) -> bool:
         """Stand behind *leader*; False: it has ended meanwhile, which garbage collection may bring about anywhere."""

@@ -1,12 +1,14 @@
 """Signal handlers and finalizers that use the cache anywhere in the middle of what it does with old values."""
 
 import threading
+from functools import partial
 
 import pytest
 from gated_upstream import is_clean
-from interrupting import meddle
+from interrupting import eventually, meddle
 
 from pyresilience import CacheConfig, resilient
+from pyresilience.cache import flight
 from pyresilience.testing import FakeClock
 
 PATIENCE = 20
@@ -157,6 +159,45 @@ def test_a_handler_below_a_lock_does_not_wait(settings):
     assert not leader.is_alive()
     assert f.cache._cache.flights._flying == {}
     assert f(1) == 1
+
+
+def test_a_handler_amid_the_decision_who_waits_for_whom(monkeypatch):
+    """It may call another cache, though the lock of that is held by who wants to decide the same there."""
+    monkeypatch.setattr(flight, "STALL", 0.2)
+    gate, begun, threads = threading.Event(), [], []
+
+    def body(x):
+        begun.append(x)
+        return x == "quick" or gate.wait(PATIENCE)
+
+    def other_is_locked():
+        lock = other.cache._cache.flights.lock
+        return not lock.acquire(blocking=False) or lock.release()
+
+    def start(function, x):
+        threads.append(threading.Thread(target=function, args=(x,), daemon=True))
+        threads[-1].start()
+
+    one, other = (resilient(cache=CacheConfig())(partial(body)) for _ in range(2))
+    around_one, around_other = (resilient(cache=CacheConfig())(lambda key, f=f: f("slow")) for f in (one, other))
+    start(one, "slow"), start(other, "slow")
+    assert eventually(lambda: len(begun) == 2)
+    decide = flight.Flight.waits_for
+
+    def interrupted(self, above):
+        monkeypatch.setattr(flight.Flight, "waits_for", decide)
+        start(around_other, 1)
+        assert eventually(other_is_locked)
+        other("quick")
+        gate.set()
+        return decide(self, above)
+
+    monkeypatch.setattr(flight.Flight, "waits_for", interrupted)
+    assert bounded(lambda: around_one(1)) is True
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert sorted(begun) == ["quick", "slow", "slow", "slow"]
 
 
 HEAD = """

@@ -190,11 +190,12 @@ def test_a_follower_that_gives_up(colour, then, seconds):
         leader.start()
         assert eventually(lambda u=upstream: u.runs == 2)
         upstream.free()
-        mover = threading.Thread(
-            target=lambda f=f, clock=clock: eventually(lambda: waiting(f) == 1) and clock.advance(2), daemon=True
-        )
 
-        def follow(f=f, mover=mover):
+        def move(f=f, clock=clock, gate=gate):
+            assert eventually(lambda: gate.is_set() or waiting(f) == 1)
+            clock.advance(2)
+
+        def follow(f=f, mover=threading.Thread(target=move, daemon=True)):
             mover.start()
             try:
                 f(1)
@@ -206,13 +207,11 @@ def test_a_follower_that_gives_up(colour, then, seconds):
         gate.set()
         leader.join(20)
         assert ends == [2], where
-        clock.advance(0)
+        assert eventually(lambda clock=clock, at=1002 + seconds: clock.monotonic() == at)
         assert eventually(lambda f=f: is_clean(f)), where
         assert is_free(f.cache._cache.flights.lock), where
         if then == "raise" or (then == "stale" and seconds):
             assert f.cache.peek(1) == 2, where
-        if mover.is_alive():
-            f.cache.refresh(1)
         lives_on(colour, f, upstream, clock, where)
     assert point > 20
 

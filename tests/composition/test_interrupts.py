@@ -5,7 +5,7 @@ import threading
 from contextlib import suppress
 
 import pytest
-from interrupting import interrupt
+from interrupting import eventually, interrupt, is_free
 
 from pyresilience import (
     BulkheadConfig,
@@ -18,6 +18,7 @@ from pyresilience import (
     resilient,
 )
 from pyresilience._lifecycle import lifecycle
+from pyresilience.cache import flight
 from pyresilience.testing import FakeClock
 
 
@@ -172,3 +173,36 @@ def test_who_waits_in_line_gets_in():
         place = interrupt(point, lambda: f(True))
         assert not waiters or done.wait(5), place
     assert point > 10
+
+
+def test_who_waits_for_another_while_others_wait_for_it():
+    """Wherever a call inside another is interrupted, the next can find out for whom it may wait."""
+    point, place = 0, ""
+    while place is not None:
+        point += 1
+        begun, gate = threading.Event(), threading.Event()
+
+        @resilient(cache=CacheConfig())
+        def inner(x, begun=begun, gate=gate):
+            begun.set()
+            return gate.wait(20)
+
+        outer = resilient(cache=CacheConfig())(lambda x, inner=inner: inner(1))
+        leader = threading.Thread(target=inner, args=(1,), daemon=True)
+        leader.start()
+        assert begun.wait(20)
+
+        def open_once_somebody_waits(flying=inner.cache._cache.flights._flying, gate=gate):
+            assert eventually(lambda: gate.is_set() or any(each.followers for each in [*flying.values()]))
+            gate.set()
+
+        def ask(outer=outer, opener=threading.Thread(target=open_once_somebody_waits, daemon=True)):
+            opener.start()
+            assert outer(1)
+
+        place = interrupt(point, ask)
+        assert is_free(flight._graph.lock), place
+        gate.set()
+        leader.join(20)
+        assert inner(1) and outer(1), place
+    assert point > 20
