@@ -443,11 +443,11 @@ class Watched(_blocking.Signal):
             self.is_set, self.waits = True, False
         super().set()
 
-    def wait(self, clock, seconds=None):
+    def wait(self, clock, *end):
         with self.world.lock:
             self.waits = not self.is_set
             self.world.blocked += self.waits
-        super().wait(clock, seconds)
+        super().wait(clock, *end)
         self.is_set = False
 
 
