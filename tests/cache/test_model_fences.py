@@ -448,7 +448,9 @@ class Watched(_blocking.Signal):
             self.waits = not self.is_set
             self.world.blocked += self.waits
         super().wait(clock, *end)
-        self.is_set = False
+        with self.world.lock:
+            self.world.blocked -= self.waits  # it had only to look again
+            self.is_set = self.waits = False
 
 
 class _Nobody:
