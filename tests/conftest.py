@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import signal
 import subprocess
@@ -162,6 +163,12 @@ def pytest_pyfunc_call(pyfuncitem):
     wanted = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     pyfuncitem.funcargs["colour"].run(functools.partial(pyfuncitem.obj, **wanted))
     return True
+
+
+def pytest_collection_finish():
+    """Thousands of tests are there for good: garbage collection need not look at them, over and over."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
