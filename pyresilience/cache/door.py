@@ -70,14 +70,15 @@ class Door:
         self.valve.connect(key_of, find, load, turn)
 
         def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
-            key, asked = first, 0.0
+            key, asked, args = first, 0.0, None
             if rest or kwargs or ((kind := type(first)) is not number and (kind is not text or len(first) > SHORT)):
                 if metrics is not None:
                     asked = now()
-                key = key_of(_together(first, rest), kwargs)
+                args = () if first is NOTHING else (first, *rest)
+                key = key_of(args, kwargs)
             row = find(key)
             if row is None or (moment := now()) >= row[1]:
-                return load(key, _together(first, rest), kwargs, asked)
+                return load(key, (first,) if args is None else args, kwargs, asked)
             try:
                 touch(key)
             except KeyError:
@@ -110,14 +111,15 @@ class Door:
         self.valve.connect(key_of, find, load, turn)
 
         async def cached(first: Any = NOTHING, /, *rest: Any, **kwargs: Any) -> Any:
-            key, asked = first, 0.0
+            key, asked, args = first, 0.0, None
             if rest or kwargs or ((kind := type(first)) is not number and (kind is not text or len(first) > SHORT)):
                 if metrics is not None:
                     asked = now()
-                key = key_of(_together(first, rest), kwargs)
+                args = () if first is NOTHING else (first, *rest)
+                key = key_of(args, kwargs)
             row = find(key)
             if row is None or (moment := now()) >= row[1]:
-                return await load(key, _together(first, rest), kwargs, asked)
+                return await load(key, (first,) if args is None else args, kwargs, asked)
             try:
                 touch(key)
             except KeyError:
@@ -173,11 +175,6 @@ class Door:
     def _recorder(self) -> CacheMetrics | None:
         """Where hits are recorded; None: nowhere, or none of them."""
         return self.metrics if self.metrics is not None and self.metrics.sampling_rate else None
-
-
-def _together(first: Any, rest: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The positional arguments of a call."""
-    return () if first is NOTHING else (first, *rest)
 
 
 def _desk(name: str, loader: Loader, function: Callable[..., Any]) -> Desk | None:

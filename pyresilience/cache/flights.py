@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from math import inf
+from threading import get_ident
 from typing import Any, Literal
 
 from .. import _async
@@ -59,7 +60,7 @@ class Flights:
             above = above.above
         flight.above = above
         if home is None:
-            flight.thread = threading.get_ident()
+            flight.thread = get_ident()
         else:
             flight.home = home()
         leading.set(flight)  # before others can see it: a signal handler that runs now must not wait for it

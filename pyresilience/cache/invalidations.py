@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 
-class Invalidations:
+class Invalidations(dict[Hashable, None]):
     """The latest invalidations of single keys.
 
     Args:
         size: How many are remembered.
     """
 
-    __slots__ = ("_keys", "_size")
+    __slots__ = ("_size",)
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self._size = size
-        self._keys: dict[Hashable, None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._keys)
 
     def remember(self, key: Hashable) -> None:
         """*key* has just been invalidated."""
-        self._keys[key] = None
-        if len(self._keys) > self._size:
-            del self._keys[next(iter(self._keys))]
+        self[key] = None
+        if len(self) > self._size:
+            del self[next(iter(self))]
 
     def recall(self, key: Hashable) -> bool:
         """Whether *key* was invalidated; it is not any more."""
-        return self._keys.pop(key, self) is None
+        return self.pop(key, self) is None

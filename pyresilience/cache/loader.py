@@ -70,7 +70,11 @@ class Loader:
             flight = kind()
             flight.name, flight.args, flight.kwargs = name, args, kwargs
             if kind is Flight:
-                flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
+                flight.storable, flight.old, flight.followers = (
+                    True,
+                    None,
+                    (),
+                )  # every landing reads them: dearer from the class
             began = 0.0 if metrics is None else asked or now()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
@@ -118,7 +122,11 @@ class Loader:
             flight = kind()
             flight.name, flight.args, flight.kwargs = name, args, kwargs
             if kind is Flight:
-                flight.storable, flight.followers = True, ()  # read by every landing: dearer from the class
+                flight.storable, flight.old, flight.followers = (
+                    True,
+                    None,
+                    (),
+                )  # every landing reads them: dearer from the class
             began = 0.0 if metrics is None else asked or now()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
