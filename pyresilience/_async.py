@@ -228,7 +228,8 @@ def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: 
             ended(errors.pop() if errors else None)
 
     task.cancel = partial(_trio_runner(), scope.cancel)
-    trio.lowlevel.spawn_system_task(run, name="pyresilience", context=context)
+    ours = trio.lowlevel.spawn_system_task(run, name="pyresilience", context=context)
+    task.is_done = lambda: ours.coro.cr_frame is None
 
 
 def blocks(task: Task) -> bool:

@@ -6,14 +6,14 @@ Only caches whose settings ask for it have one.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
 from .. import _async, _blocking
-from .._settings import seconds
 from ..stages.base import AsyncHandler, Handler
 from .flight import Flight, Home, Reload, Signal, Waiting
-from .keys import UNKEYED, scope_of
+from .keys import UNKEYED, KeyOf, scope_of
 from .loader import Load, Loader
 from .options import Options
 from .reloads import Errand, Spawn
@@ -30,14 +30,18 @@ class Desk:
         loader: What it stands before.
         options: The machines of the cache.
         function: Whose calls.
+        key_of: Makes their keys.
 
     Raises:
         ValueError: A tag names no parameter of *function*.
     """
 
-    def __init__(self, name: str, loader: Loader, options: Options, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, name: str, loader: Loader, options: Options, function: Callable[..., Any], key_of: KeyOf
+    ) -> None:
         config = loader.cache.config
         self._name = name
+        self._key_of = key_of
         self._loader = loader
         self._cache = loader.cache
         self._flights = options.flights
@@ -46,7 +50,6 @@ class Desk:
         self.tags_of = tagger(config.tags or (), function, name)
         """Names a result."""
         self._by_result = callable(config.tags)
-        self._cooldown = seconds(config.reload_cooldown)
         self._soft = config.soft_timeout is not None
 
     def consult(self, load: Load) -> Load:
@@ -88,6 +91,7 @@ class Desk:
         settle, excuses, hand_out = self._settle, self._excuses, self._cache.hand_out
 
         def guarded(flight: Any) -> Any:
+            flight.vet()
             try:
                 value = handler(flight)
             except Exception as error:
@@ -103,6 +107,7 @@ class Desk:
         settle, excuses, hand_out = self._settle, self._excuses, self._cache.hand_out
 
         async def guarded(flight: Any) -> Any:
+            flight.vet()
             try:
                 value = await handler(flight)
             except Exception as error:
@@ -121,7 +126,7 @@ class Desk:
         ledger = self._cache.shelf.ledger
 
         def reload(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], row: Row) -> bool:
-            flight = Reload(row, self._name)
+            flight = Reload(row, self._name, partial(self._makes, key, copy_context()))
             flight.tags = None if self._by_result else row[3].tags
             errand = Errand(
                 scope_of(key),
@@ -158,6 +163,13 @@ class Desk:
 
         return look
 
+    def _makes(self, key: Hashable, context: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether these arguments make that key in *context*."""
+        try:
+            return bool(context.run(self._key_of, args, kwargs) == key)
+        except Exception:  # noqa: BLE001 - they make none any more
+            return False
+
     def _named(self, kind: Any, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """That kind of flight, which knows what its result will be called."""
         if not self._cache.config.tags or key is UNKEYED:
@@ -181,17 +193,18 @@ class Desk:
     def _ended(self, key: Hashable, flight: Reload, error: BaseException | None) -> None:
         """The reload is over, even if it never began: nobody is left waiting for it."""
         if error is not None and flight.old is not None:
-            flight.in_vain = True
-            flight.old[3].retry_at = self._cache.now() + self._cooldown
+            self._flights.cool(flight)
         if flight.in_vain:
             self._reloads.failures += 1
             if self._loader.metrics is not None:
                 self._loader.metrics.record_reload_failure()
+        flight.let_go()
         self._flights.end(key, flight)
 
     def _settle(self, flight: Any, value: Any) -> Any:
         """*value* is there: name it; or, if it is a stand-in for what cannot be had, take an old result instead."""
         if flight.storable:
+            flight.vet()
             if self._by_result:
                 flight.tags = self.tags_of(flight.args, flight.kwargs, value)
             return value
@@ -199,15 +212,15 @@ class Desk:
 
     def _excuses(self, flight: Any, kind: type[Exception] | None) -> bool:
         """Whether an old result stands in for that kind of error; in any case nobody who has one tries again at once."""
+        flight.vet()
         flight.failed = True
         if flight.old is None:
             return False
-        now, entry = self._cache.now(), flight.old[3]
         excused = kind is not None and self._flights.excuses(kind)
-        entry.retry_at, entry.excused, flight.in_vain = now + self._cooldown, excused, True
+        self._flights.cool(flight, excused=excused)
         if kind is not None:
             flight.trouble = f"the call raised {kind.__name__}"
-        if not (excused and flight.excusable and self._flights.spare(flight.old, now)):
+        if not (excused and flight.excusable and self._flights.spare(flight.old, self._cache.now())):
             return False
         flight.storable, flight.source = False, "stale"
         return True

@@ -10,7 +10,7 @@ from .._call import Call
 from .._wiring import Wiring
 from ..events import CacheHit
 from ..stages.base import AsyncHandler, Handler
-from .keys import SHORT, KeyMaker, Scope
+from .keys import SHORT, KeyMaker, KeyOf, Scope
 from .loader import Load, Loader
 from .result_cache import ResultCache
 from .valve import Find, Valve
@@ -47,13 +47,12 @@ class Door:
         self.scope = Scope(name) if shared else None
         self.metrics = cache.metrics_of(self.scope)
         self.loader = Loader(name, cache, wiring, self.metrics, limit)
-        self.desk = _desk(name, self.loader, function)
+        self.maker = KeyMaker(function, cache.config, self.scope)
+        self.key_of = self.maker.key
+        self.desk = _desk(name, self.loader, function, self.key_of)
         self.valve = Valve(cache.shelf.ledger)
         self._wiring = wiring
-        maker = KeyMaker(function, cache.config, self.scope)
-        self.maker = maker
-        self.key_of = maker.key
-        self._bare = (int, str) if maker.bare else (None, None)
+        self._bare = (int, str) if self.maker.bare else (None, None)
         """The types of a lone argument that is its own key."""
 
     def wrap(self, handler: Handler) -> Callable[..., Any]:  # noqa: C901 - a hit is one piece
@@ -177,11 +176,11 @@ class Door:
         return self.metrics if self.metrics is not None and self.metrics.sampling_rate else None
 
 
-def _desk(name: str, loader: Loader, function: Callable[..., Any]) -> Desk | None:
+def _desk(name: str, loader: Loader, function: Callable[..., Any], key_of: KeyOf) -> Desk | None:
     """The closer look, where the settings of the cache ask for one."""
     options = loader.cache.options
     if options is None:
         return None
     from .desk import Desk
 
-    return Desk(name, loader, options, function)
+    return Desk(name, loader, options, function, key_of)

@@ -34,9 +34,10 @@ def explain(cache: ResultCache, maker: KeyMaker, key: Hashable) -> Explanation:
 
 
 def _nearest(cache: ResultCache, difference: Callable[[Hashable], str | None]) -> str | None:
-    """The only argument in which an entry differs."""
-    for other in islice(reversed([*dict.keys(cache.shelf.rows)]), NEAR):
-        name = difference(other)
+    """The only argument in which a fresh entry differs."""
+    now = cache.now()
+    for other, row in islice(reversed([*dict.items(cache.shelf.rows)]), NEAR):
+        name = difference(other) if cache.is_fresh(row, now) else None
         if name is not None:
             return name
     return None

@@ -125,6 +125,9 @@ class Flight(Call):
         """Whether it is to compute something better than *row*, even if that is fresh."""
         return False
 
+    def vet(self) -> None:
+        """Make sure that it computes what it is for. A caller's own call does, whatever its arguments have become."""
+
     @property
     def leader(self) -> Flight | None:
         """Whom it waits for; None: nobody, it computes."""
@@ -235,15 +238,39 @@ class Refresh(Flight):
         return True
 
 
+class Astray(BaseException):
+    """The arguments of a reload are not what they were any more: nobody sees this, the reload just ends."""
+
+
 class Reload(Flight):
-    """A run in the background, which is to replace one row."""
+    """A run in the background, which is to replace one row.
+
+    Args:
+        row: That row.
+        name: The function, as events call it.
+        is_right: Tells whether arguments make the key of that row.
+    """
 
     counted = 0
     storable = True
 
-    def __init__(self, row: Row, name: str) -> None:
+    def __init__(self, row: Row, name: str, is_right: Callable[[tuple[Any, ...], dict[str, Any]], bool]) -> None:
         self._row = row
+        self._is_right: Callable[..., bool] | None = is_right
         self.name = name
+
+    def vet(self) -> None:
+        """Make sure that it computes what it is for: those who gave the arguments go on using them.
+
+        Raises:
+            Astray: It does not any more.
+        """
+        if self._is_right is not None and not self._is_right(self.args, self.kwargs):
+            raise Astray
+
+    def let_go(self) -> None:
+        """It is over, and need not hold on to the context of the call that began it."""
+        self._is_right = None
 
     def replaces(self, row: Row) -> bool:
         """That one, and no later one."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._outcome import Outcome, Value
 from .._settings import seconds
+from ..errors import ResilienceError
 from .config import CacheConfig
 from .copies import copier
 from .keeping import NO_TIME, PLAIN, REFUSED, TOO_HEAVY, USED_UP, Failure, NotKept, only_once
@@ -35,7 +36,9 @@ class Keeper:
         self._jitter = seconds(config.jitter)
         self._jitter_share = self._jitter if isinstance(config.jitter, (int, float)) and config.jitter <= 1 else None
         self._cache_if = config.cache_if
-        self._cached_errors: Any = config.cache_exceptions
+        errors: Any = config.cache_exceptions
+        self._cached_errors: tuple[type[BaseException], ...] = errors
+        self._own_errors = tuple([each for each in errors if issubclass(each, ResilienceError)])
         self._weigh = config.weigher or (weight_of if weighs or _is_limited(config) else None)
         self._heaviest = min(float(config.max_weight or inf), float(config.max_entry_weight or inf))
         self._copy = copier(config.copy)
@@ -81,7 +84,7 @@ class Keeper:
 
     def row_of_error(self, call: Any, error: Exception, now: float) -> Row | None:
         """The row of an error that is a result, too; None: it is none."""
-        if self._terms is None or not isinstance(error, self._cached_errors):
+        if self._terms is None or not self.keeps(type(error)):
             return None
         entry = Entry(now, self._negative_ttl, 0.0, call.tags, call.mark)
         kept = Failure(pristine(error))
@@ -90,6 +93,10 @@ class Keeper:
             call.unkept = TOO_HEAVY
             return None
         return kept, self._terms.begin(entry, failed=True), weight, entry
+
+    def keeps(self, kind: type[BaseException]) -> bool:
+        """Whether an error of that *kind* is a result; what a pipeline itself raises is none, unless it is named as such."""
+        return issubclass(kind, self._own_errors if issubclass(kind, ResilienceError) else self._cached_errors)
 
     def apart(self, value: Any) -> Outcome | None:
         """What others get of a result that is not kept; None: it cannot be copied, and they need a copy."""

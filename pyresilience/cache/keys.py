@@ -7,14 +7,17 @@ from contextvars import Context, ContextVar
 from functools import partial
 from inspect import CO_VARARGS, CO_VARKEYWORDS, Parameter, Signature, isfunction, signature
 from types import CodeType
-from typing import Any
+from typing import Any, TypeAlias
 
 from .._functions import is_async, name_of
 from ..errors import CacheKeyError
 from .config import CacheConfig, Variable
 from .freeze import SHORT, freeze, stand_in
 
-__all__ = ["SHORT", "UNKEYED", "KeyMaker", "Scope", "freeze", "scope_of", "stand_in"]
+__all__ = ["SHORT", "UNKEYED", "KeyMaker", "KeyOf", "Scope", "freeze", "scope_of", "stand_in"]
+
+KeyOf: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Hashable]
+"""Makes the key of a call."""
 
 UNKEYED: Hashable = object()
 """The key of a call that has none: never kept, never shared."""

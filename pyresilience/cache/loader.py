@@ -169,7 +169,7 @@ class Loader:
         flight.found = flight.over = True
         flight.args, flight.kwargs = (), NO_KEYWORDS
         if flight.scheduled and flight.source != "stale":  # it had that computed, though not by itself
-            flight.found = False
+            flight.found, flight.line = False, None
             self.cache.shelf.misses += 1
         else:
             self.cache.shelf.hits += flight.counted
@@ -198,7 +198,7 @@ class Loader:
             self.metrics.count_hit(began, self.cache.now)
             return
         took = self.cache.now() - began
-        self.metrics.record_call(took, hit=fresh, coalesced=False, stale=not fresh, served=not fresh, ran=begun)
+        self.metrics.record_call(took, hit=fresh, coalesced=False, stale=not fresh, served=not fresh, runs=begun)
 
     def tell_hit(self, source: str) -> None:
         """Say that a cached result is returned."""
@@ -214,8 +214,7 @@ class Loader:
         if not flight.counted:
             if heavy:
                 self.metrics.record_size_limit_rejection()
-            return
-        if flight.found or flight.late or flight.scheduled or flight.line is None:
+        elif flight.found or flight.late or flight.line is None:
             hit = (flight.found or flight.late) and not (served or flight.gave_up or flight.scheduled)
             self.metrics.record_call(
                 self.cache.now() - began,
@@ -223,7 +222,9 @@ class Loader:
                 coalesced=hit and (flight.late or flight.line is not None),
                 stale=served or flight.scheduled or (not hit and flight.reason == "expired"),
                 served=served,
-                ran=flight.scheduled or (not hit and (flight.reached or flight.ran)),
+                runs=flight.scheduled + (not hit and (flight.reached or flight.ran)),
                 timed_out=flight.gave_up,
                 heavy=heavy,
             )
+        elif flight.scheduled:
+            self.metrics.record_recalculation()

@@ -79,7 +79,7 @@ class ResultCache:
             self.shelf.misses += 1
         if (metrics := self._measures(key)) is not None:
             stale = row is not None and not hit and (self.options is None or row[3].reason == "expired")
-            metrics.record_call(self.now() - began, hit=hit, coalesced=False, stale=stale, ran=False)
+            metrics.record_call(self.now() - began, hit=hit, coalesced=False, stale=stale, runs=0)
         return self.hand_out(row[0]) if row is not None and hit else default
 
     def put(self, key: Hashable, value: Any, ttl: Duration | None = None, *, tags: Sequence[str] = ()) -> bool:

@@ -9,13 +9,12 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from .._forks import renew_in_child
-from .keys import UNKEYED
+from .keys import UNKEYED, KeyOf
 from .ledger import Ledger
 from .loader import Load
 from .shelf import Row
 
 Find: TypeAlias = Callable[[Hashable], "Row | None"]
-KeyOf: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Hashable]
 Turn: TypeAlias = Callable[[KeyOf, Find, Load], None]
 """Makes a door make keys, look up and load by other means."""
 
@@ -93,11 +92,11 @@ class Valve:
 
     def _lets_past(self) -> bool:
         blocks = self._blocks
-        if not any(each.open for each in blocks):
+        if not [each for each in blocks if each.open]:  # a generator, ended early, would swallow a Ctrl-C
             self._arrange()  # an interrupt kept the last one from doing so
             return False
         around = _passes.get()
-        return any(each.open and (each.for_all or each in around) for each in blocks)
+        return bool([each for each in blocks if each.open and (each.for_all or each in around)])
 
     def _key_if_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
         """The key; a call that goes past needs none, so it does not fail for want of one."""

@@ -47,7 +47,8 @@ class Explanation:
         reason: `"cold"`, `"expired"`, `"evicted"`, `"invalidated"`, `"bypassed"` or `"not stored"`.
         detail: More about it, in words.
         cached: Whether there is a fresh result now.
-        differs: The only argument in which a call with a result differs from this one; None: there is no such call.
+        differs: The only argument in which a call with a fresh result differs from this one; None: there is no such call,
+            or the function has no other parameter.
     """
 
     reason: Literal["cold", "expired", "evicted", "invalidated", "bypassed", "not stored"]

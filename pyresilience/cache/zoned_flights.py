@@ -38,8 +38,8 @@ class ZonedFlights(Flights):
         self._wait = inf if config.wait_timeout is None else seconds(config.wait_timeout)
         self._soft = inf if config.soft_timeout is None else seconds(config.soft_timeout)
         self._then = config.on_wait_timeout
+        self._cooldown = seconds(config.reload_cooldown)
         self._stale_on: Any = config.stale_on
-        self._cached_errors: Any = config.cache_exceptions
 
     def board(self, key: Hashable, flight: Flight, home: Home | None, signal: Signal, limit: Limit) -> Row | None:
         """Let *flight* lead *key* (None), or follow who does for *limit* seconds (IN_FLIGHT); a row: it has landed."""
@@ -158,9 +158,21 @@ class ZonedFlights(Flights):
         else:
             super()._console(key, flight, error)
 
+    def cool(self, flight: Flight, *, excused: bool = False) -> None:
+        """*flight* has nothing better than what is kept, so nobody tries again at once; *excused*: that stands in for it."""
+        assert flight.old is not None
+        entry = flight.old[3]
+        entry.retry_at, entry.excused, flight.in_vain = self._now() + self._cooldown, excused, True
+
     def excuses(self, kind: type[BaseException]) -> bool:
         """Whether an old result stands in for an error of that kind."""
-        return issubclass(kind, self._stale_on) and not issubclass(kind, self._cached_errors)
+        return issubclass(kind, self._stale_on) and not self._keeper.keeps(kind)
+
+    def _turn_away(self, key: Hashable, flight: Flight, once: bool) -> None:
+        """Remember why the result is not kept; one that can be used only once is none for a reload; the holder locks."""
+        super()._turn_away(key, flight, once)
+        if once and flight.old is not None:
+            self.cool(flight)
 
     def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Keep an error that is a result; remember why there is none otherwise; the holder locks."""

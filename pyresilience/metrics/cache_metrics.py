@@ -125,12 +125,12 @@ class CacheMetrics(Recorder):
         hit: bool,
         coalesced: bool,
         stale: bool,
-        ran: bool,
+        runs: int,
         served: bool = False,
         timed_out: bool = False,
         heavy: bool = False,
     ) -> None:
-        """A call that was no plain hit has taken so many seconds."""
+        """A call that was no plain hit has taken so many seconds, and had the function run so often."""
         self.notice()
         if not self._draw():
             return
@@ -145,7 +145,7 @@ class CacheMetrics(Recorder):
             totals[COALESCED] += coalesced
             totals[STALE] += stale
             totals[SERVED] += served
-            totals[RUNS] += ran
+            totals[RUNS] += runs
             totals[TIMEOUTS] += timed_out
             totals[REJECTIONS] += heavy
 

@@ -13,7 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interrupting import interrupt
 
-from pyresilience import CacheConfig, EventType, FallbackConfig, ResultCache, RetryConfig, resilient
+from pyresilience import (
+    CacheConfig,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    EventType,
+    FallbackConfig,
+    ResilienceError,
+    ResilienceTimeoutError,
+    ResultCache,
+    RetryConfig,
+    TimeoutConfig,
+    resilient,
+)
 from pyresilience.cache.keeping import REFUSED, TOO_HEAVY
 from pyresilience.testing import FakeClock
 
@@ -120,6 +132,69 @@ def test_other_errors_are_none(colour):
     assert [type(colour.outcome(f)) for _ in range(4)] == [ValueError, NotFound, NotFound, NotFound]
     assert f.cache.explain().reason == "not stored"
     assert f.cache.explain().detail == "the call raised ValueError"
+
+
+@pytest.mark.parametrize("named", [(Exception,), (OSError, LookupError), (CircuitOpenError,)], ids=repr)
+def test_what_a_pipeline_raises_is_no_result(colour, clock, named):
+    """An open circuit says nothing about what was asked: it is kept only if it is named as such."""
+    f = colour.decorate(
+        upstream(NotFound("it")),
+        cache=CacheConfig(cache_exceptions=named, negative_ttl=60),
+        circuit_breaker=CircuitBreakerConfig(failure_threshold=1, recovery_timeout=5),
+        clock=clock,
+    )
+    colour.outcome(f, 1)
+    assert isinstance(colour.outcome(f, 2), CircuitOpenError)
+    clock.advance(5)
+    assert isinstance(colour.outcome(f, 2), CircuitOpenError if CircuitOpenError in named else NotFound)
+
+
+@pytest.mark.parametrize(
+    "named", [(TimeoutError,), (Exception,), (ResilienceTimeoutError,), (ResilienceError,)], ids=repr
+)
+async def test_a_timeout_is_a_result_only_if_it_is_named_as_one(colour, clock, named):
+    """It is a `TimeoutError` as well, but says how slow the function was, and not what it answers."""
+    gate, runs = colour.event(), []
+
+    async def body():
+        runs.append(1)
+        await gate.wait()
+
+    config = CacheConfig(cache_exceptions=named, negative_ttl=60)
+    f = colour.decorate(body, cache=config, timeout=TimeoutConfig(2), clock=clock)
+
+    async def let_time_pass():
+        await colour.until(lambda: runs)
+        clock.advance(2)
+
+    end, _ = await colour.gather(lambda: colour.go(f), let_time_pass)
+    assert isinstance(end, ResilienceTimeoutError)
+    gate.set()
+    kept = issubclass(named[0], ResilienceError)
+    assert isinstance(await colour.end_of(f), ResilienceTimeoutError) is kept
+    assert len(runs) == 2 - kept
+
+
+@pytest.mark.parametrize("named", [(), (Exception,)], ids=repr)
+def test_an_old_result_stands_in_for_a_refusal(colour, clock, named):
+    """Whatever errors are results: that one is none."""
+    down = []
+
+    def body():
+        if down:
+            raise ConnectionError
+        return 1
+
+    f = colour.decorate(
+        body,
+        cache=CacheConfig(ttl=10, stale_if_error=100, reload_cooldown=0, cache_exceptions=named, negative_ttl=1),
+        circuit_breaker=CircuitBreakerConfig(failure_threshold=1, recovery_timeout=50),
+        clock=clock,
+    )
+    colour.call(f)
+    f.circuit_breaker.record_failure()
+    clock.advance(10)
+    assert colour.call(f) == 1
 
 
 def test_what_is_seen_of_a_kept_error(colour):

@@ -232,6 +232,17 @@ def test_equal_hashes_are_not_equal_arguments(colour):
     assert f.cache.explain(-2, 9).differs is None
 
 
+@pytest.mark.parametrize("settings", [{}, {"stale_if_error": 50}], ids=str)
+def test_what_is_over_is_no_near_one(colour, clock, settings):
+    """Only a result that is there, and fresh, is worth the hint."""
+    f = colour.decorate(lambda a, b: a, cache=CacheConfig(ttl=60, **settings), clock=clock)
+    colour.call(f, 1, 1)
+    clock.advance(59)
+    assert f.cache.explain(1, 2).differs == "b"
+    clock.advance(1)
+    assert f.cache.explain(1, 2).differs is None
+
+
 def test_what_else_a_key_consists_of(colour):
     """A context variable, a function to vary by and the version are named like arguments."""
     locale = ["en"]

@@ -87,6 +87,26 @@ async def test_a_soft_wait(colour, clock, events, who):
     assert (await colour.go(f, 1), upstream.runs, is_clean(f)) == (2, 2, True)
 
 
+async def test_a_soft_wait_that_is_cancelled_is_no_call(colour, clock, events):
+    """Neither for the metrics nor for anybody else; the run it began is a run."""
+    f, upstream = cached(colour, clock, events, **SOFT)
+    await colour.go(f, 1)
+    clock.advance(10)
+    events.clear()
+    f.metrics.reset()
+    before, gate = f.cache_info(), upstream.hold()
+    with anyio.CancelScope() as scope:
+
+        async def cancel():
+            await colour.until(lambda: waiting(f) == 1)
+            scope.cancel()
+
+        await colour.gather(lambda: colour.go(f, 1), cancel)
+    gate.set()
+    await reloaded(colour, f)
+    assert (counted(f), told(events), f.cache_info()) == ((0, 0, 0, 1, 0), [], before)
+
+
 async def test_the_caller_of_a_stale_value(colour, clock, events):
     """A caller that is cancelled after it had a reload begun does not end it, whatever became of the caller's task."""
     f, upstream = cached(colour, clock, events, **ZONES)

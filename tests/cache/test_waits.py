@@ -260,3 +260,22 @@ async def test_soft_when_the_old_value_goes_meanwhile(colour, clock, events, the
     assert (ends[0], upstream.runs) == (2, 2)
     assert told(events) == [("cache_miss", "expired")]
     assert counted(f) == (0, 1, 1, 1, 0)
+
+
+async def test_soft_and_then_for_itself(colour, clock, events):
+    """Each run is counted: that in the background, and that of the caller, once the first is of no use."""
+    f, upstream = cached(colour, clock, events, **SPARE)
+    await spare(colour, clock, f, events)
+    gate = upstream.hold()
+
+    async def call_it_off():
+        await colour.until(lambda: waiting(f) == 1 and upstream.runs == 2)
+        upstream.free()
+        f.cache.invalidate(1)
+        clock.advance(2)
+
+    ends = await colour.gather(lambda: colour.go(f, 1), call_it_off)
+    gate.set()
+    await reloaded(colour, f)
+    assert (ends[0], upstream.runs) == (3, 3)
+    assert counted(f) == (0, 1, 1, 2, 0)

@@ -305,7 +305,7 @@ def test_memory_of_one_object(by_hand):
                 metrics.record_latency(10 ** die.uniform(-8, 3))
             else:
                 hit = die.random() < 0.5
-                metrics.record_call(10 ** die.uniform(-8, 3), hit=hit, coalesced=hit, stale=not hit, ran=not hit)
+                metrics.record_call(10 ** die.uniform(-8, 3), hit=hit, coalesced=hit, stale=not hit, runs=not hit)
         taken = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
