@@ -6,7 +6,7 @@ The same names stand in `_blocking.py`. Only this module knows event loops, and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache, partial
 from math import inf
 from threading import get_ident
@@ -97,18 +97,16 @@ class Signal:
 
     async def wait(self, clock: Clock, until: float = inf, look: float = inf) -> None:
         """Return when set, when it is *until* by the clock, or in *look* seconds anyway; then look what it was."""
-        if until == look == inf:
-            await self.event.wait()
-            return
         import anyio
 
         left, cancel = arm(clock, until, self.set)
+        left = min(left, look)
         try:
-            with anyio.move_on_after(min(left, look)):
+            with anyio.move_on_after(left) if left < inf else nullcontext():
                 await self.event.wait()
-            self.event = anyio.Event()
         finally:
             cancel()
+        self.event = anyio.Event()
 
 
 async def sleep(clock: Clock, seconds: float, call: Call) -> None:

@@ -43,16 +43,22 @@ vanished: Callable[[Any], bool] | None = None
 """What tells that the place where a call lives is gone: nothing, see `home`."""
 
 
+REARMS = 3
+"""How often an alarm is set for one wait, at most, as there are clocks that are never the same twice."""
+
+
 def arm(clock: Clock, until: float, ring: Callable[[], object]) -> tuple[float, Callable[[], object]]:
     """Have *ring* called when it is *until* by *clock*: how long to wait for that at most, and what calls it off."""
-    if until == inf:
-        return inf, _nothing
-    seconds = until - clock.monotonic()
-    cancel = clock.alarm(seconds, ring)
-    if cancel is None:
-        return seconds, _nothing
-    if clock.monotonic() >= until:  # it was moved on before the alarm was set
-        ring()
+    cancel = _nothing
+    for _ in range(REARMS if until < inf else 0):
+        cancel()
+        now = clock.monotonic()
+        alarm = clock.alarm(max(0.0, until - now), ring)
+        if alarm is None:
+            return until - now, _nothing
+        cancel = alarm
+        if clock.monotonic() == now:  # else it was moved on meanwhile, and would ring too late
+            break
     return inf, cancel
 
 

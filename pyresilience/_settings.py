@@ -74,8 +74,11 @@ def _refuse(config: object, field: str, rule: str, value: object, kind: type[Exc
 
 
 def _is_default(config: object, field: str) -> bool:
-    """Whether *field* is what it is where nobody says otherwise."""
-    known = getattr(type(config), "__dataclass_fields__", {}).get(field)
+    """Whether *field* is what it is where nobody says otherwise; who makes a config of ours another may say so wrongly."""
+    kind = type(config)
+    if kind.__module__.partition(".")[0] != __package__:
+        return False
+    known = getattr(kind, "__dataclass_fields__", {}).get(field)
     return known is not None and getattr(config, field) is known.default
 
 

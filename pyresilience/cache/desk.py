@@ -125,8 +125,10 @@ class Desk:
         now, zone_of, is_flying, reloads = self._cache.now, self._terms.zone, self._flights.is_flying, self._reloads
         ledger = self._cache.shelf.ledger
 
-        def reload(key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], row: Row) -> bool:
-            flight = Reload(row, self._name, partial(self._makes, key, copy_context()))
+        def reload(
+            key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], row: Row, waiter: Waiting | None
+        ) -> bool:
+            flight = Reload(row, self._name, waiter, partial(self._makes, key, copy_context()))
             flight.tags = None if self._by_result else row[3].tags
             errand = Errand(
                 scope_of(key),
@@ -150,10 +152,11 @@ class Desk:
                 if zone is SPARE and not self._soft:
                     return Flight
                 idle = not is_flying(key)
-                begun = idle and reload(key, args, kwargs, row)
-                if zone is SPARE and begun:
-                    ledger.note(key, row[3].reason)
-                    return partial(Waiting, row[3].reason)
+                waiter = Waiting(row[3].reason) if zone is SPARE else None
+                begun = idle and reload(key, args, kwargs, row, waiter)
+                if waiter is not None and begun:
+                    ledger.note(key, waiter.reason)
+                    return lambda: waiter
                 if zone is SPARE and not idle:
                     return Flight
                 if zone is not AHEAD and idle and not begun and reloads.closed:

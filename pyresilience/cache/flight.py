@@ -248,29 +248,39 @@ class Reload(Flight):
     Args:
         row: That row.
         name: The function, as events call it.
+        waiter: The call that has it run, and waits for it; None: that does not wait.
         is_right: Tells whether arguments make the key of that row.
     """
 
     counted = 0
     storable = True
 
-    def __init__(self, row: Row, name: str, is_right: Callable[[tuple[Any, ...], dict[str, Any]], bool]) -> None:
+    def __init__(
+        self,
+        row: Row,
+        name: str,
+        waiter: Waiting | None,
+        is_right: Callable[[tuple[Any, ...], dict[str, Any]], bool],
+    ) -> None:
         self._row = row
+        self._waiter = waiter
         self._is_right: Callable[..., bool] | None = is_right
         self.name = name
 
     def vet(self) -> None:
-        """Make sure that it computes what it is for: those who gave the arguments go on using them.
+        """Make sure that it computes what it is for: once their call is over, those who gave the arguments may use them.
 
         Raises:
             Astray: It does not any more.
         """
+        if self._waiter is not None and not self._waiter.over:
+            return
         if self._is_right is not None and not self._is_right(self.args, self.kwargs):
             raise Astray
 
     def let_go(self) -> None:
-        """It is over, and need not hold on to the context of the call that began it."""
-        self._is_right = None
+        """It is over, and need not hold on to the call that began it."""
+        self._waiter = self._is_right = None
 
     def replaces(self, row: Row) -> bool:
         """That one, and no later one."""

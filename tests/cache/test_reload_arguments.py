@@ -157,3 +157,46 @@ async def test_what_the_key_varies_by(colour, clock):
     assert await call() == ("old", "a")
     await reloaded(colour, f)
     assert f.cache.entry(1).state == "fresh"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_function_that_changes_its_arguments(colour, clock, fails):
+    """As long as the call goes on that has it reloaded, the arguments are the function's own."""
+    soft = {"ttl": 10, "stale_if_error": 100, "soft_timeout": 2, "reload_cooldown": 3}
+    runs = []
+
+    async def total(xs):
+        runs.append(sum(xs))
+        xs.clear()
+        if fails and len(runs) > 1:
+            raise ConnectionError
+        return runs[-1]
+
+    f = colour.decorate(total, cache=CacheConfig(**soft), clock=clock)
+    for _ in range(3):
+        assert await colour.go(f, [1, 2]) == 3
+        await reloaded(colour, f)
+        clock.advance(10)
+    assert runs == [3] * 3
+    assert f.cache.info().reload_failures == 2 * fails
+    assert f.cache.peek([]) is None
+    assert is_clean(f)
+
+
+async def test_a_call_that_waits_no_longer(colour, clock):
+    """From then on the arguments are its maker's again."""
+    f, calls, gates = summing(colour, clock, ttl=10, stale_if_error=100, soft_timeout=2)
+    xs = [1]
+    await colour.go(f, xs)
+    clock.advance(10)
+    gates.append(colour.event())
+
+    async def move():
+        await colour.until(lambda: waiting(f) == 1 and len(calls) == 2)
+        clock.advance(2)
+
+    assert (await colour.gather(lambda: colour.go(f, xs), move))[0] == 1
+    xs.append(100)
+    gates.pop().set()
+    await reloaded(colour, f)
+    assert (f.cache.entry([1]).value, f.cache.info().reload_failures) == (1, 1)

@@ -19,6 +19,7 @@ from pyresilience import (
     TimeoutConfig,
     resilient,
 )
+from pyresilience.cache.flights import Flights
 from pyresilience.testing import EventRecorder
 
 GUARD = 20
@@ -512,6 +513,57 @@ def test_a_leader_in_another_loop_that_dies():
     assert here.run_until_complete(asyncio.wait_for(last, 20)) == 3
     here.close()
     assert not f.cache._cache.flights._flying
+
+
+def test_a_follower_that_was_woken_in_vain_sleeps_on(monkeypatch):
+    """Whose leaders come and go in other loops while its own is busy looks once, not over and over."""
+    elsewhere, runs, looks = asyncio.new_event_loop(), [], []
+    thread = threading.Thread(target=elsewhere.run_forever, daemon=True)
+    thread.start()
+    look = Flights.look
+    monkeypatch.setattr(Flights, "look", lambda *args: looks.append(args) or look(*args))
+
+    @resilient(cache=CacheConfig())
+    async def f(x):
+        runs.append(x)
+        await asyncio.sleep(0.1 if len(runs) == 3 else GUARD)
+        return len(runs)
+
+    def until(condition):
+        while not condition():
+            threading.Event().wait(0.001)
+
+    async def main():
+        def followers():
+            return sum(len(flight.followers) for flight in [*flying(f).values()])
+
+        async def enter(start, ready):
+            task = start(f(1))
+            while not ready():
+                await asyncio.sleep(0.001)
+            return task
+
+        def keep_busy():
+            until(lambda: len(runs) == 2)
+            heir.cancel()
+            until(heir.done)
+            until(lambda: followers() == 1)
+
+        here = asyncio.get_running_loop()
+        leader = await enter(here.create_task, lambda: runs)
+        heir = await enter(lambda call: asyncio.run_coroutine_threadsafe(call, elsewhere), lambda: followers() == 1)
+        third = await enter(here.create_task, lambda: followers() == 2)
+        last = await enter(here.create_task, lambda: followers() == 3)
+        leader.cancel()
+        here.call_soon(keep_busy)
+        looks.clear()
+        return await asyncio.gather(third, last)
+
+    assert asyncio.run(main()) == [3, 3]
+    assert len(looks) < 20
+    elsewhere.call_soon_threadsafe(elsewhere.stop)
+    thread.join(GUARD)
+    elsewhere.close()
 
 
 def test_a_follower_of_a_dead_loop_leaves_the_key_to_who_leads_it():

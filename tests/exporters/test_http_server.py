@@ -351,7 +351,7 @@ def test_many_at_once(serve, fetch):
 def test_a_forked_child_lets_go_of_the_port(script):
     """The child's server is stopped and holds no socket; it can start its own; the parent's goes on."""
     lines = script("""
-        import os, socket, urllib.request
+        import os, socket, time, urllib.request
         from pyresilience.http.server import Server
         def app(environ, start_response):
             start_response("200 OK", [("Content-Length", "2")])
@@ -360,6 +360,8 @@ def test_a_forked_child_lets_go_of_the_port(script):
         server.start()
         port = server.port
         silent = socket.create_connection(("127.0.0.1", port))
+        while not server._open._visits:
+            time.sleep(0.001)
         read, write = os.pipe()
         child = os.fork()
         if child == 0:

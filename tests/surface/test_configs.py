@@ -140,6 +140,23 @@ def test_defaults_would_pass_the_checks_that_skip_them(config, monkeypatch):
     assert repr(config()) == left_alone
 
 
+def test_defaults_of_a_config_of_ones_own_are_checked():
+    """Who derives a config, and gives a field another default, is told what is wrong with it."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Small(CacheConfig):
+        max_size: int = 0
+
+    @dataclasses.dataclass(frozen=True)
+    class Stubborn(RetryConfig):
+        retry_on: object = OSError
+        delay: object = "5m"
+
+    with pytest.raises(ValueError, match=r"Small: max_size must be >= 1, got 0"):
+        Small()
+    assert (Stubborn().retry_on, Stubborn().delay) == ((OSError,), 300.0)
+
+
 def test_every_numeric_field_is_tried_here():
     """The tables above leave out no field of any config but switches and free ones."""
     tried = {(config, field) for table in (WHOLE, DURATIONS, NUMBERS, ERRORS, FUNCTIONS) for config, field, *_ in table}

@@ -222,7 +222,8 @@ class HastyClock(FakeClock):
     step = 0
 
     def alarm(self, seconds, ring):
-        self.advance(self.step)
+        step, self.step = self.step, 0
+        self.advance(step)
         return super().alarm(seconds, ring)
 
 
@@ -232,9 +233,10 @@ WAITS = {
 }
 
 
+@pytest.mark.parametrize("step", [2, 5])
 @pytest.mark.parametrize("wait", WAITS)
-async def test_time_that_passes_before_the_alarm_is_set(colour, wait):
-    """Who read the clock, and was about to wait when it was moved past the end of the wait, waits no longer."""
+async def test_time_that_passes_before_the_alarm_is_set(colour, wait, step):
+    """Who has read the clock, and is about to wait when it is moved, waits until the same moment."""
     clock, gate, begun = HastyClock(1000.0), colour.event(), []
 
     async def body():
@@ -245,14 +247,18 @@ async def test_time_that_passes_before_the_alarm_is_set(colour, wait):
 
     async def second():
         await colour.until(lambda: begun)
-        clock.step = 5
+        clock.step = step
         end = await colour.end_of(f)
         gate.set()
         return end
 
-    _, end = await colour.gather(lambda: colour.go(f), second)
+    async def third():
+        await colour.until(lambda: clock.monotonic() == 1000.0 + step and (clock._alarms or gate.is_set()))
+        clock.advance(5 - step)
+
+    _, end, _ = await colour.gather(lambda: colour.go(f), second, third)
     assert isinstance(end, (BulkheadFullError, ResilienceTimeoutError))
-    assert clock.monotonic() == 1005.0
+    assert (clock.monotonic(), clock._alarms) == (1005.0, [])
 
 
 def test_a_bounded_call_whose_time_passes_before_the_alarm_is_set():
