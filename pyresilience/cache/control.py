@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._typing import Duration, P
 from .door import Door
-from .flight import Refresh
 from .info import CacheInfo, CacheState
 from .keeping import Failure
 from .keys import UNKEYED
@@ -119,6 +118,8 @@ class CacheControl(Generic[P, R_co]):
         What is kept is given out to others until then. What was being computed is not kept; a failure is raised, and
         changes nothing.
         """
+        from .kinds import Refresh
+
         key = self._key(args, kwargs)
         self._cache.flights.fence(key)
         load: Callable[..., Any] = self._door.load

@@ -12,8 +12,9 @@ from typing import Any
 
 from .. import _async, _blocking
 from ..stages.base import AsyncHandler, Handler
-from .flight import Flight, Home, Reload, Signal, Waiting
+from .flight import Flight, Home, Signal
 from .keys import UNKEYED, KeyOf, scope_of
+from .kinds import Reload, Waiting
 from .loader import Load, Loader
 from .options import Options
 from .reloads import Errand, Spawn
