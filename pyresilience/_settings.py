@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _Check: TypeAlias = Callable[Concatenate[object, str, P], None]
 
+_HOME = f"{__package__}."
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SIZES = {"": 1.0, "b": 1.0}
@@ -76,7 +78,7 @@ def _refuse(config: object, field: str, rule: str, value: object, kind: type[Exc
 def _is_default(config: object, field: str) -> bool:
     """Whether *field* is what it is where nobody says otherwise; who makes a config of ours another may say so wrongly."""
     kind = type(config)
-    if kind.__module__.partition(".")[0] != __package__:
+    if not kind.__module__.startswith(_HOME):
         return False
     known = getattr(kind, "__dataclass_fields__", {}).get(field)
     return known is not None and getattr(config, field) is known.default

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary, ref
+from weakref import ref
 
 from .._settings import seconds, span
 from .._typing import Duration
@@ -47,9 +47,8 @@ class ResultCache:
         self.options = parts.options
         """What is needed for more than a size and a TTL; None: no more was asked for."""
         self._given = metrics
-        self._observers: list[ref[CacheMetrics]] = []
-        self._shares: WeakValueDictionary[Scope, CacheMetrics] = WeakValueDictionary()
-        """The metrics of the functions that share it, which may be forgotten before it is."""
+        self._observers: dict[Scope | None, ref[CacheMetrics]] = {}
+        """Its metrics, and those of the functions that share it, which may be forgotten before it is."""
         self.metrics = self._measured(metrics) if measured else None
         """What it records in; None: nothing."""
         self.now = self.clock.monotonic
@@ -217,13 +216,12 @@ class ResultCache:
         """Where the calls of one function are recorded; *scope*: hers in a cache that several share."""
         if scope is None or self._given is not None or not self.config.enable_metrics:
             return self.metrics
-        metrics = self._shares[scope] = self._measured(None, scope)
-        return metrics
+        return self._measured(None, scope)
 
     def _measures(self, key: Hashable) -> CacheMetrics | None:
         """Where calls of *key* are recorded."""
-        scope = scope_of(key)
-        return self.metrics if scope is None else self._shares.get(scope, self.metrics)
+        observer = self._observers.get(scope_of(key))
+        return self.metrics if observer is None else observer() or self.metrics
 
     def _measured(self, metrics: CacheMetrics | None, scope: Scope | None = None) -> CacheMetrics:
         """The given metrics, or new ones, told what we hold."""
@@ -236,12 +234,13 @@ class ResultCache:
         limit = None if self.config.max_weight is None else float(self.config.max_weight)
         reloading = None if self.options is None else partial(self.options.reloads.running_of, scope)
         metrics.watch(self.shelf.holdings(scope), max_weight=limit, reloading=reloading)
-        self._observers = [*(each for each in self._observers if each() is not None), ref(metrics)]
+        observers = {each: observer for each, observer in self._observers.items() if observer() is not None}
+        self._observers = {**observers, scope: ref(metrics)}
         return metrics
 
     def _notice(self) -> None:
         """Let the metrics know at once that entries have left."""
-        for each in self._observers:
+        for each in self._observers.values():
             if (metrics := each()) is not None:
                 metrics.notice()
 
