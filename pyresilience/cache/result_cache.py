@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -170,9 +171,10 @@ class ResultCache:
     def info(self) -> CacheState:
         """The counts, and what is going on."""
         shelf, options = self.shelf, self.options
-        state = CacheState(shelf.hits, shelf.misses, shelf.size, len(shelf.rows))
-        state.weight = getattr(shelf.holdings(None), "size_bytes", 0)
-        state.max_weight = None if self.config.max_weight is None else float(self.config.max_weight)
+        state = CacheState(shelf.hits, shelf.misses, shelf.size, self.size)
+        limit = None if self.config.max_weight is None else float(self.config.max_weight)
+        state.weight = min(getattr(shelf.holdings(None), "size_bytes", 0), limit or inf)
+        state.max_weight = limit
         state.reloading = 0 if options is None else options.reloads.running
         state.reload_failures = 0 if options is None else options.reloads.failures
         return state
@@ -246,8 +248,8 @@ class ResultCache:
 
     @property
     def size(self) -> int:
-        """Entries kept."""
-        return len(self.shelf.rows)
+        """Entries kept; one that comes while another is on its way out does not count yet."""
+        return min(len(self.shelf.rows), self.shelf.size)
 
     @property
     def stats(self) -> dict[str, Any]:

@@ -66,9 +66,14 @@ class Contents:
         if holding is None:
             return {"entry_count": self._told[0], "total_size_bytes": self._told[1], "max_entries": None}
         return {
-            "entry_count": holding.entries,
-            "total_size_bytes": max(0, round(holding.size_bytes)),  # weights need not be whole, nor add up exactly
+            "entry_count": _settled(holding.entries, holding.max_entries),
+            "total_size_bytes": max(0, round(_settled(holding.size_bytes, self._max_weight))),  # weights may be odd
             "max_entries": holding.max_entries,
             "max_weight": self._max_weight,
             "reloading": 0 if self._reloading is None else self._reloading(),
         }
+
+
+def _settled(count: float, limit: float | None) -> float:
+    """*count* without what comes while something else is still on its way out."""
+    return count if limit is None else min(count, limit)

@@ -11,7 +11,7 @@ import pytest
 from gated_upstream import reloaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interrupting import interrupt
+from interrupting import interrupt, meddle
 
 from pyresilience import (
     CacheConfig,
@@ -346,6 +346,33 @@ def test_sizes(field, given, bytes_):
 
 def held(f, keys):
     return [key for key in keys if f.cache.contains(key)]
+
+
+@pytest.mark.parametrize("policy", ["lru", "s3fifo", "sieve", "tinylfu"])
+@pytest.mark.parametrize(
+    "limits", [{"max_size": 2}, {"max_weight": 20, "weigher": lambda value: 10}], ids=["size", "weight"]
+)
+@pytest.mark.parametrize("measured", [True, False])
+def test_nobody_sees_more_than_there_may_be(policy, limits, measured):
+    """Not even who looks while one comes and another has not left yet."""
+    f = resilient(cache=CacheConfig(policy=policy, enable_metrics=measured, **limits))(lambda x: x)
+    seen, point = [], 0
+
+    def look():
+        state = f.cache.info()
+        if "weigher" in limits:
+            seen.append(state.weight / 10)
+        else:
+            seen.extend([state.currsize, f.cache_info().currsize, f.cache.stats["size"]])
+        if measured:
+            stats = f.metrics.get_stats()
+            seen.append(stats.total_size_bytes / 10 if "weigher" in limits else stats.entry_count)
+
+    f(0), f(1)
+    while point == 0 or meddle(point, lambda: f(point), look):
+        point += 1
+    assert point > 10
+    assert max(seen) == 2
 
 
 def test_what_is_over_the_limit_of_all_makes_room(colour):

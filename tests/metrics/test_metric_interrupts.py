@@ -23,7 +23,7 @@ def agrees(metrics, place):
 
 def weighed(cache, scope=None):
     rows = [row for key, row in cache.shelf.rows.items() if scope is None or scope_of(key) is scope]
-    return len(rows), sum(row[2] for row in rows)
+    return min(len(rows), cache.config.max_size), sum(row[2] for row in rows)
 
 
 ACTS = {
