@@ -22,16 +22,22 @@ def summing(colour, clock, **config):
     return colour.decorate(total, cache=CacheConfig(**config), clock=clock), calls, gates
 
 
-@pytest.mark.parametrize("age", [8, 10])
-async def test_what_was_changed_before_its_result_is_there(colour, clock, age):
-    """The result of other arguments is not kept; nobody tries again at once, and then a caller's own do."""
-    f, calls, gates = summing(colour, clock, **ZONES)
+async def begun(colour, clock, f, calls, gates, age=10):
+    """Have the sum of a list reloaded, and hold that; returns the list."""
     xs = [1]
     await colour.go(f, xs)
     clock.advance(age)
     gates.append(colour.event())
     assert await colour.go(f, xs) == 1
     await colour.until(lambda: len(calls) == 2)
+    return xs
+
+
+@pytest.mark.parametrize("age", [8, 10])
+async def test_what_was_changed_before_its_result_is_there(colour, clock, age):
+    """The result of other arguments is not kept; nobody tries again at once, and then a caller's own do."""
+    f, calls, gates = summing(colour, clock, **ZONES)
+    xs = await begun(colour, clock, f, calls, gates, age)
     xs.append(100)
     gates.pop().set()
     await reloaded(colour, f)
@@ -61,12 +67,7 @@ async def test_what_was_changed_before_it_begins(colour, clock):
 async def test_those_who_waited_for_it(colour, clock):
     """They compute for themselves, with their own."""
     f, calls, gates = summing(colour, clock, **ZONES)
-    xs = [1]
-    await colour.go(f, xs)
-    clock.advance(10)
-    gates.append(colour.event())
-    await colour.go(f, xs)
-    await colour.until(lambda: len(calls) == 2)
+    xs = await begun(colour, clock, f, calls, gates)
     xs.append(100)
     clock.advance(20)
 
@@ -85,12 +86,7 @@ async def test_those_who_waited_for_it(colour, clock):
 async def test_it_fails_since_they_were_changed(colour, clock):
     """Who waits for it, with the same arguments as they were, is not told of that error."""
     f, calls, gates = summing(colour, clock, **ZONES)
-    xs = [1]
-    await colour.go(f, xs)
-    clock.advance(10)
-    gates.append(colour.event())
-    await colour.go(f, xs)
-    await colour.until(lambda: len(calls) == 2)
+    xs = await begun(colour, clock, f, calls, gates)
     xs[0] = "1"  # which cannot be added up
     clock.advance(20)
 
