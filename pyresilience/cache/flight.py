@@ -25,7 +25,6 @@ leading: ContextVar[Flight | None] = ContextVar("pyresilience_leading", default=
 NO_KEYWORDS: dict[str, Any] = {}
 """The keyword arguments of a flight that is over."""
 
-
 STALL = 2.0
 """Seconds after which a decision that takes microseconds is taken to wait for a lock that we hold."""
 

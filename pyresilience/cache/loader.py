@@ -70,11 +70,8 @@ class Loader:
             flight = kind()
             flight.name, flight.args, flight.kwargs = name, args, kwargs
             if kind is Flight:
-                flight.storable, flight.old, flight.followers = (
-                    True,
-                    None,
-                    (),
-                )  # every landing reads them: dearer from the class
+                # read by every landing: dearer from the class
+                flight.storable, flight.old, flight.followers = True, None, ()
             began = 0.0 if metrics is None else asked or now()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)
@@ -122,11 +119,8 @@ class Loader:
             flight = kind()
             flight.name, flight.args, flight.kwargs = name, args, kwargs
             if kind is Flight:
-                flight.storable, flight.old, flight.followers = (
-                    True,
-                    None,
-                    (),
-                )  # every landing reads them: dearer from the class
+                # read by every landing: dearer from the class
+                flight.storable, flight.old, flight.followers = True, None, ()
             began = 0.0 if metrics is None else asked or now()
             if lifecycle.closed:
                 raise lifecycle.refusal(flight)

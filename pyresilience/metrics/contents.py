@@ -67,7 +67,8 @@ class Contents:
             return {"entry_count": self._told[0], "total_size_bytes": self._told[1], "max_entries": None}
         return {
             "entry_count": _settled(holding.entries, holding.max_entries),
-            "total_size_bytes": max(0, round(_settled(holding.size_bytes, self._max_weight))),  # weights may be odd
+            # weights need not be whole, nor add up exactly
+            "total_size_bytes": max(0, round(_settled(holding.size_bytes, self._max_weight))),
             "max_entries": holding.max_entries,
             "max_weight": self._max_weight,
             "reloading": 0 if self._reloading is None else self._reloading(),
