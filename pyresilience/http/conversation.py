@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import threading
 import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
@@ -65,17 +66,38 @@ class Visit:
         """When the client was let in."""
         self.deadline = self.since + seconds
         """When it is seen out."""
+        self._over = False
+        self._lock = threading.Lock()
 
-    def allow(self, seconds: float) -> None:
-        """The next part of the visit may take so many seconds."""
-        self.deadline = time.monotonic() + seconds
+    def turn(self, phase: Phase, seconds: float | None = None) -> None:
+        """*phase* begins now and may take so many seconds; None: no longer than was said before.
 
-    def end(self) -> None:
-        """Cut the connection: whatever waits for the client, in whichever thread, goes on and finds it gone."""
-        try:
-            self.client.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the client was faster
-            pass
+        Raises:
+            ConnectionAbortedError: The visit has been ended: an answer that nobody hears to its end is not begun.
+        """
+        with self._lock:
+            if self._over:
+                raise ConnectionAbortedError("the client was seen out")
+            self.phase = phase
+            if seconds is not None:
+                self.deadline = time.monotonic() + seconds
+
+    def end_if(self, due: Callable[[Visit], bool]) -> bool:
+        """Cut the connection if that is *due*, with no phase begun in between; what waits for the client finds it gone."""
+        with self._lock:
+            self._over = self._over or due(self)
+            if self._over:
+                try:
+                    self.client.shutdown(socket.SHUT_RDWR)
+                except OSError:  # the client was faster
+                    pass
+            return self._over
+
+    def close(self) -> None:
+        """Give the socket back; nobody cuts the connection that gets its number next."""
+        with self._lock:
+            self._over = True
+            self.client.close()
 
 
 class Host:
@@ -147,17 +169,15 @@ class Conversation(WSGIRequestHandler):
         return None
 
     def _answer(self, body: bytes) -> None:
-        self.visit.phase = "working"
-        self.visit.allow(self.limits.answer_seconds)
+        self.visit.turn("working", self.limits.answer_seconds)
         answer = _Answer(io.BytesIO(body), self.wfile, self.get_stderr(), self.get_environ(), multiprocess=False)  # type: ignore[arg-type]  # it only writes
         answer.visit = self.visit
         answer.run(self.server.app)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse the request, and let the client hear it although it may not have been heard out."""
+        self.visit.turn("listening", LINGER)
         super().send_error(code, message, explain)
-        self.visit.phase = "listening"
-        self.visit.allow(LINGER)
         self.request.shutdown(socket.SHUT_WR)
         while self.request.recv(65536):
             pass
@@ -198,9 +218,9 @@ class _Answer(SimpleHandler):
     visit: Visit
 
     def _write(self, data: bytes) -> None:
-        self.visit.phase = "listening"
+        self.visit.turn("listening")
         super()._write(data)
-        self.visit.phase = "working"
+        self.visit.turn("working")
 
     def log_exception(self, exc_info: Any) -> None:
         """Log what the application raised; not that the client did not wait for the answer."""

@@ -200,7 +200,7 @@ class _Reception(Host):
             log().exception("the HTTP server failed to answer a request")
         finally:
             self._forget(visit)
-            visit.client.close()
+            visit.close()
 
     def _forget(self, visit: Visit) -> None:
         with self._lock:
@@ -212,17 +212,20 @@ class _Reception(Host):
 
     def _make_room(self) -> bool:
         """See out the client that has been waited for longest: rather one that asks than one that listens."""
-        waited_for = [visit for visit in self._present() if visit.phase != "working"]
-        if waited_for:
-            slowest = min(waited_for, key=lambda visit: (visit.phase != "asking", visit.since))
-            self._see_out(lambda visit: visit is slowest)
-        return bool(waited_for)
+        slowest_first = sorted(self._present(), key=lambda visit: (visit.phase != "asking", visit.since))
+        return any(self._ended(visit, lambda visit: visit.phase != "working") for visit in slowest_first)
 
-    def _see_out(self, who: Callable[[Visit], bool]) -> None:
-        """End the connections of those *who* names; their threads notice."""
-        for visit in filter(who, self._present()):
+    def _see_out(self, due: Callable[[Visit], bool]) -> None:
+        """End all connections for which that is *due*."""
+        for visit in self._present():
+            self._ended(visit, due)
+
+    def _ended(self, visit: Visit, due: Callable[[Visit], bool]) -> bool:
+        """Whether *visit* was *due* to be ended, and now is; its thread notices."""
+        ended = visit.end_if(due)
+        if ended:
             self._forget(visit)
-            visit.end()
+        return ended
 
     def close(self) -> None:
         """Let nobody in any more, and end."""

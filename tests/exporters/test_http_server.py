@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pyresilience.http.conversation import Visit
 from pyresilience.http.server import Limits, Server
 
 
@@ -149,6 +150,33 @@ def test_stop_lets_an_answer_be_finished(serve, dial, until):
     go_on.set()
     assert heard(client).endswith(b"GET /late ")
     stopping.join()
+
+
+@pytest.mark.parametrize("due", [True, False])
+def test_no_answer_begins_while_it_is_decided_whether_the_client_is_seen_out(due):
+    """Else a server that stops would let go of a client that asks, and cut the answer that has begun since."""
+    client, server = socket.socketpair()
+    visit, said = Visit(server, None, 20), []
+
+    def answer():
+        try:
+            visit.turn("working", 20)
+            server.sendall(b"all of it")
+        except ConnectionAbortedError as error:
+            said.append(str(error))
+        visit.close()
+
+    def is_due(visit):
+        answering.start()
+        answering.join(0.2)
+        return due and visit.phase == "asking"
+
+    answering = threading.Thread(target=answer)
+    with client:
+        assert visit.end_if(is_due) is due
+        answering.join()
+        assert heard(client) == (b"" if due else b"all of it")
+    assert said == (["the client was seen out"] if due else [])
 
 
 def test_the_application_may_stop_the_server(serve, fetch):
