@@ -67,7 +67,7 @@ class Visit:
         self.deadline = self.since + seconds
         """When it is seen out."""
         self._over = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def turn(self, phase: Phase, seconds: float | None = None) -> None:
         """*phase* begins now and may take so many seconds; None: no longer than was said before.
