@@ -127,6 +127,9 @@ class Flight(Call):
     def vet(self) -> None:
         """Make sure that it computes what it is for. A caller's own call does, whatever its arguments have become."""
 
+    def forestall(self, outcome: Outcome, source: str) -> None:
+        """Nobody is to come too late to hear its *outcome*: a caller's own call has whoever waits for it in line."""
+
     @property
     def leader(self) -> Flight | None:
         """Whom it waits for; None: nobody, it computes."""

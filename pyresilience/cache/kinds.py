@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
+from .._outcome import Outcome
 from .flight import Flight
 from .shelf import Row
 
@@ -68,6 +69,12 @@ class Reload(Flight):
             return
         if self._is_right is not None and not self._is_right(self.args, self.kwargs):
             raise Astray
+
+    def forestall(self, outcome: Outcome, source: str) -> None:
+        """Tell the call that has it run the *outcome*, in case that is not in line yet; the holder locks."""
+        waiter = self._waiter
+        if waiter is not None and waiter.line is None:
+            waiter.outcome, waiter.source = outcome, source
 
     def let_go(self) -> None:
         """It is over, and need not hold on to the call that began it."""

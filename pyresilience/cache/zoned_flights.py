@@ -13,7 +13,7 @@ from ..clock import Clock
 from ..errors import ResilienceTimeoutError
 from .config import CacheConfig
 from .flight import Flight, Home, Limit, Signal
-from .flights import Flights
+from .flights import IN_FLIGHT, Flights
 from .keeper import Keeper
 from .keeping import Failure
 from .shelf import Row, Shelf
@@ -48,7 +48,12 @@ class ZonedFlights(Flights):
                 flight.thread = get_ident()
             return None
         flight.began, flight.mark = self._now(), self._terms.barriers.number
-        return super().board(key, flight, home, signal, limit)
+        landed = super().board(key, flight, home, signal, limit)
+        if flight.outcome is not None and (landed is None or landed is IN_FLIGHT):  # its reload was faster than we
+            self.shelf.misses -= landed is None
+            self.end(key, flight)
+            return IN_FLIGHT
+        return landed
 
     def reserve(self, key: Hashable, flight: Flight, home: Home, signal: Signal) -> bool:
         """Let *flight* lead *key* before it runs; False: another does, or there is no need any more.
@@ -152,11 +157,14 @@ class ZonedFlights(Flights):
 
     def _console(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Give all who wait an old result, if there is one that stands in; only a refresh fails in spite of that."""
+        self._deliver(flight, *self._consolation(flight, error))
+
+    def _consolation(self, flight: Flight, error: Exception) -> tuple[Outcome, str]:
+        """What there is for those who wait for *flight*, as it has failed, and the source of that."""
         row = flight.old
         if row is not None and flight.failed and self.excuses(type(error)) and self.spare(row, self._now()):
-            self._deliver(flight, Value(row[0]), "stale")
-        else:
-            super()._console(key, flight, error)
+            return Value(row[0]), "stale"
+        return Error(error), flight.source
 
     def cool(self, flight: Flight, *, excused: bool = False) -> None:
         """*flight* has nothing better than what is kept, so nobody tries again at once; *excused*: that stands in for it."""
@@ -173,6 +181,8 @@ class ZonedFlights(Flights):
         super()._turn_away(key, flight, once)
         if once and flight.old is not None:
             self.cool(flight)
+        if flight.source == "stale" and flight.old is not None:
+            flight.forestall(Value(flight.old[0]), "stale")
 
     def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Keep an error that is a result; remember why there is none otherwise; the holder locks."""
@@ -184,5 +194,6 @@ class ZonedFlights(Flights):
             self._turn_away(key, flight, once=False)
         else:
             super()._keep_error(key, flight, error)
+            flight.forestall(*self._consolation(flight, error))
             return
         flight.old, flight.in_vain = None, False  # it did bring something

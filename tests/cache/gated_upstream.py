@@ -1,5 +1,7 @@
 """An upstream that counts its runs, fails when told to and can be held, behind a cache with zones."""
 
+from crowds import waiting
+
 from pyresilience import CacheConfig
 
 ZONES = {"ttl": 10, "refresh_ahead": 0.8, "stale_while_revalidate": 5, "stale_if_error": 20, "reload_cooldown": 3}
@@ -60,13 +62,6 @@ def cached(colour, clock, events, stages=None, **config):
 async def reloaded(colour, f):
     """Wait until no reload runs."""
     await colour.until(lambda: f.cache.info().reloading == 0)
-
-
-def waiting(f):
-    """How many callers wait for another, and know for how long: they learn it with the lock in hand."""
-    flights = f.cache._cache.flights
-    with flights.lock:
-        return sum(len(flight.followers) for flight in flights._flying.values())
 
 
 def is_clean(f):

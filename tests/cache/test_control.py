@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from crowds import waiting
 
 from pyresilience import CacheConfig, CacheKeyError, EventType, ResultCache, resilient
 
@@ -191,7 +192,7 @@ async def test_others_meanwhile_get_what_is_kept(colour, clock, settings):
 
     async def release():
         await started.wait()
-        await colour.until(lambda: any(each.followers for each in f.cache._cache.flights._flying.values()))
+        await colour.until(lambda: waiting(f))
         go.set()
 
     ends = await colour.gather(lambda: colour.go(f.cache.refresh, 1), other, release)

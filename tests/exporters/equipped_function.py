@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from crowds import waiting
 from exporter_contract import PATIENCE, until
 
 from pyresilience import CacheConfig, resilient
@@ -75,11 +76,10 @@ class Equipped:
     def wait_in_vain(self):
         """One computes, another waits for it too long, and computes as well."""
         callers = [threading.Thread(target=self.f, args=(SLOW,)) for _ in range(2)]
-        flying = self.f.cache._cache.flights._flying
         callers[0].start()
         assert self.inside.wait(PATIENCE)
         callers[1].start()
-        until(lambda: [each for each in [*flying.values()] if each.followers], "a follower")
+        until(lambda: waiting(self.f), "a follower")
         self.clock.advance(5)
         callers[1].join(PATIENCE)
         self.go.set()

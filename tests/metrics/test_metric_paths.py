@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from crowds import waiting
 
 from pyresilience import (
     BulkheadConfig,
@@ -42,10 +43,6 @@ def agrees(f, events, ended):
     assert (events.count(EventType.CACHE_HIT), events.count(EventType.CACHE_MISS)) == (stats.hits, stats.misses)
     assert sum(event.source == "coalesced" for event in events.of(EventType.CACHE_HIT)) == stats.coalesced
     assert sum(event.reason == "expired" for event in events.of(EventType.CACHE_MISS)) == stats.stale_hits
-
-
-def followers(f):
-    return sum(len(flight.followers) for flight in list(f.cache._cache.flights._flying.values()))
 
 
 @pytest.fixture
@@ -124,7 +121,7 @@ def test_callers_that_wait_for_the_leader(colour, decorate, events):
     f = decorate(body)
 
     async def release():
-        await colour.until(lambda: inside and followers(f) == 6)
+        await colour.until(lambda: inside and waiting(f) == 6)
         f.pipeline._wiring.clock.advance(2)
         go.set()
 
@@ -171,7 +168,7 @@ def test_many_callers_of_an_expired_entry(colour, decorate, clock, events):
         return await colour.go(f, 1)
 
     async def release():
-        await colour.until(lambda: followers(f) == 3)
+        await colour.until(lambda: waiting(f) == 3)
         go.set()
 
     async def scenario():
@@ -217,7 +214,7 @@ def test_those_who_wait_for_a_failure(colour, decorate, events):
         return await colour.go(f, 1)
 
     async def release():
-        await colour.until(lambda: followers(f) == 2)
+        await colour.until(lambda: waiting(f) == 2)
         go.set()
 
     async def scenario():
@@ -379,7 +376,7 @@ def test_the_limit_of_the_whole_call_passes_while_waiting(colour, decorate, cloc
         return await colour.go(f, 1)
 
     async def hurry():
-        await colour.until(lambda: followers(f) == 1)
+        await colour.until(lambda: waiting(f) == 1)
         clock.advance(10)
         await colour.until(lambda: len(stood_in) == 2)
         go.set()
@@ -400,14 +397,14 @@ def test_the_leader_goes_and_a_follower_computes(colour, decorate, events):
     async def body(x):
         runs.append(x)
         if len(runs) == 1:
-            await colour.until(lambda: followers(f) == 1)
+            await colour.until(lambda: waiting(f) == 1)
             raise KeyboardInterrupt
         return x
 
     async def body_async(x):
         runs.append(x)
         if len(runs) == 1:
-            await colour.until(lambda: followers(f) == 1)
+            await colour.until(lambda: waiting(f) == 1)
             scopes[0].cancel()
             await anyio.sleep_forever()
         return x
@@ -458,7 +455,7 @@ def test_a_follower_that_is_cancelled_is_not_counted(backend, clock, events):
                 async with anyio.create_task_group() as inner:
                     inner.start_soon(f, 1)
                     await anyio.wait_all_tasks_blocked()
-                    assert followers(f) == 1
+                    assert waiting(f) == 1
                     scope.cancel()
             go.set()
         assert met(f) == {"misses": 1, "recalculations": 1}
@@ -509,7 +506,7 @@ def test_results_that_cannot_be_shared(colour, decorate, events):
         return list(await colour.go(f, 1))
 
     async def release():
-        await colour.until(lambda: followers(f) == 2)
+        await colour.until(lambda: waiting(f) == 2)
         go.set()
 
     async def scenario():

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from crowds import waiting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampled_calls import choose, is_used_up
@@ -105,8 +106,7 @@ def test_coalesced_callers_are_sampled_for_themselves(colour, clock):
         return await colour.go(f, 1)
 
     async def release():
-        flights = f.cache._cache.flights
-        await colour.until(lambda: sum(len(each.followers) for each in list(flights._flying.values())) == 9)
+        await colour.until(lambda: waiting(f) == 9)
         go.set()
 
     async def scenario():

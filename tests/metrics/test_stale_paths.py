@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from crowds import waiting
 from sampled_calls import choose
 
 from pyresilience import (
@@ -55,10 +56,6 @@ def agrees(f, events, ended):
 
 def flying(f):
     return list(f.cache._cache.flights._flying.values())
-
-
-def followers(f):
-    return sum(len(flight.followers) for flight in flying(f))
 
 
 class Upstream:
@@ -326,7 +323,7 @@ async def test_a_soft_timeout(colour, decorate, clock, events, upstream, idle):
     await colour.go(f, 1)
     clock.advance(10)
     release = upstream.block()
-    assert await impatient(colour, f, clock, lambda: followers(f) == 1, 3) == [1, 1]
+    assert await impatient(colour, f, clock, lambda: waiting(f) == 1, 3) == [1, 1]
     assert f.metrics.get_stats().load_latency.total == 3.0
     release()
     await idle(f)
@@ -369,7 +366,7 @@ async def lead_and_wait(colour, f, clock, release, *, count=1, patience=5):
         return await colour.end_of(f, 1)
 
     async def hurry():
-        await colour.until(lambda: followers(f) == count)
+        await colour.until(lambda: waiting(f) == count)
         clock.advance(patience)
         await release()
 
@@ -401,7 +398,7 @@ async def test_waited_then_took_the_old_value(colour, decorate, clock, events, u
     go = upstream.block()
 
     async def release():
-        await colour.until(lambda: followers(f) == 0)
+        await colour.until(lambda: waiting(f) == 0)
         go()
 
     assert sorted(await lead_and_wait(colour, f, clock, release, count=2)) == [[1, 1], [1, 1], [1, 2]]
@@ -429,7 +426,7 @@ async def test_waited_then_raised(colour, decorate, clock, events, upstream):
     go = upstream.block()
 
     async def release():
-        await colour.until(lambda: followers(f) == 0)
+        await colour.until(lambda: waiting(f) == 0)
         go()
 
     value, error = await lead_and_wait(colour, f, clock, release)
@@ -488,7 +485,7 @@ async def test_a_result_over_the_limit(colour, decorate, events, upstream, limit
         return await colour.go(f, 1)
 
     async def release():
-        await colour.until(lambda: followers(f) == 2)
+        await colour.until(lambda: waiting(f) == 2)
         go()
 
     assert (await colour.gather(call, call, call, release))[:3] == [[1, 1]] * 3

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from crowds import waiting
 from page_looks import ASK_NOW, column, drawn, live, names, strong, until
 
 from pyresilience import CacheConfig, CircuitBreakerConfig, RetryConfig, resilient
@@ -94,8 +95,7 @@ def test_what_options_do_is_seen(look):
         callers[0].start()
         assert inside.wait(20)
         callers[1].start()
-        flying = price.cache._cache.flights._flying
-        _until(lambda: any(each.followers for each in [*flying.values()]))
+        _until(lambda: waiting(price))
         clock.advance(5)
         callers[1].join(20)
         go.set()
