@@ -176,9 +176,10 @@ class Conversation(WSGIRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse the request, and let the client hear it although it may not have been heard out."""
-        self.visit.turn("listening", LINGER)
+        self.visit.turn("listening", self.limits.answer_seconds)
         super().send_error(code, message, explain)
         self.request.shutdown(socket.SHUT_WR)
+        self.visit.turn("listening", LINGER)
         while self.request.recv(65536):
             pass
 

@@ -148,6 +148,8 @@ class _Reception(Host):
         super().__init__(app, limits, *listening.getsockname()[:2])
         self._listening = listening
         self._visits: set[Visit] = set()
+        self._guests: list[Visit] = []
+        """Those too whose visit is over, as long as their thread may not be."""
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._waker, self._awoken = socket.socketpair()
@@ -182,6 +184,7 @@ class _Reception(Host):
             _refuse(client)
             return
         visit = Visit(client, address, self.limits.request_seconds)
+        self._guests = [visit, *(each for each in self._guests if each.thread is not None and each.thread.is_alive())]
         with self._lock:
             self._visits.add(visit)
         try:
@@ -236,7 +239,7 @@ class _Reception(Host):
             self._thread.join()
         for each in (self._listening, self._waker, self._awoken):
             each.close()
-        threads = [visit.thread for visit in self._present() if visit.thread not in (None, me)]
+        threads = [visit.thread for visit in self._guests if visit.thread not in (None, me)]
         self._see_out(lambda visit: visit.phase == "asking")
         _join(threads, GRACE)
         self._see_out(lambda visit: visit.thread is not me)
@@ -245,7 +248,7 @@ class _Reception(Host):
 
     def let_go(self) -> None:
         """Close this process's copies of all sockets, and nothing of the process that serves."""
-        for each in (self._listening, self._waker, self._awoken, *(visit.client for visit in self._visits)):
+        for each in (self._listening, self._waker, self._awoken, *(visit.client for visit in self._guests)):
             if (number := each.detach()) >= 0:
                 os.close(number)
 
