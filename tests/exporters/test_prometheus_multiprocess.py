@@ -467,6 +467,24 @@ def test_reading_while_others_tidy(tmp_path, monkeypatch):
     assert raced
 
 
+def test_what_a_process_says_at_its_end_is_not_lost(tmp_path, monkeypatch):
+    """One writes for the last time, and ends, between the reading of its file and the look whether it lives."""
+    for pid in range(1, 13):
+        write(tmp_path, share(pid, state(10)))
+    real = Process.has_ended
+
+    def has_ended(process):
+        if process.pid == 1:
+            write(tmp_path, share(1, state(11)))
+        return real(process)
+
+    monkeypatch.setattr(Process, "has_ended", has_ended)
+    tidy(tmp_path)
+    monkeypatch.undo()
+    assert read_states(tmp_path)[0].cache.hits == 121
+    assert len(list(tmp_path.glob("*.json"))) == 1
+
+
 def test_files_of_the_living_are_not_put_together(tmp_path):
     """Only what is over for certain is: a process of another machine may live, however long it has said nothing."""
     elsewhere = Process("another machine", 1, "1")

@@ -155,8 +155,9 @@ def _absorb(directory: Path) -> None:
     shares = gather(directory)
     for name in {name for share in shares for name in share.absorbed} & listed:
         (directory / name).unlink(missing_ok=True)
-    final = [share for share in shares if share.is_final]
-    if len(final) > MANY:
+    ended = {share.name for share in shares if share.is_final}
+    if len(ended) > MANY:
+        final = [share for share in gather(directory) if share.name in ended]  # what they have said at the very last
         names = tuple(share.name for share in final)
         name = f"pyresilience_ended_{token_hex(8)}.json"
         write(directory, Share(together(final), ended=True, absorbed=names, name=name))
