@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -157,6 +158,30 @@ def test_one_has_the_port_and_another_takes_over(worker, fetch, until, free_tcp_
 
     until(lambda: served() == 7)
     assert "another program, or another process" in second.communicate()[1]
+
+
+@pytest.mark.usefixtures("shared")
+def test_stopped_in_the_moment_in_which_it_takes_over_it_serves_no_more(monkeypatch, until):
+    """It is stopped by another thread while the one that has got the port ends."""
+    monkeypatch.setattr("pyresilience.metrics.exporters.prometheus.RETRY", 0.01)
+    first = PrometheusExporter(port=0)
+    first.start()
+    second = PrometheusExporter(port=first.port)
+    once, stopping = second._heir.once, threading.Thread(target=second.stop)
+
+    def last():
+        if not second._heir.running:
+            stopping.start()
+            stopping.join(0.5)
+        once()
+
+    monkeypatch.setattr(second._heir, "once", last)
+    second.start()
+    first.stop()
+    until(lambda: stopping.ident)
+    stopping.join()
+    until(lambda: not any(each.name == "pyresilience-heir" for each in threading.enumerate()))
+    assert not second._server.running
 
 
 def test_forked_workers(script, shared):

@@ -168,13 +168,17 @@ class PrometheusExporter(MetricsExporter):
         self._joined = True
 
     def _take_over(self) -> None:
-        """Get the port, if the process that had it has ended."""
-        try:
-            if self._server is not None:
-                self._server.start()
-        except OSError:
+        """Get the port, if the process that had it has ended, and nobody stops this one meanwhile."""
+        if not self._life.acquire(blocking=False):  # it is being stopped, and that waits for this thread
             return
-        self._heir.stop()
+        try:
+            if self._server is not None and self._heir.running:
+                self._server.start()
+                self._heir.stop()
+        except OSError:  # that process has it still
+            return
+        finally:
+            self._life.release()
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """The WSGI application behind the port."""
