@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -74,25 +75,52 @@ def test_many_wait_for_one(lab):
 
 
 @pytest.mark.parametrize("then", ["kill", "wait"])
-def test_an_interrupted_wait(lab, then):
+def test_an_interrupted_wait(lab, given, then):
     """After Ctrl-C in `wait()`, a `kill()` leaves nothing behind, and another `wait()` goes on."""
-    running = lab.start("import time; time.sleep(0.3); print('end')")
+    code = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('end')"
+    running = lab.start(code, working_dir=given)
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
+    def interrupt():
+        until(lambda: running._attended, "the wait")
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(KeyboardInterrupt):
-            running.wait()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        running.wait()
+    thread.join()
     if then == "kill":
         running.kill()
         lab.is_clean()
+    (given / "go").touch()
     assert running.wait().stdout == ("" if then == "kill" else "end\n")
+
+
+class Interrupted:
+    """A lock that somebody who presses Ctrl-C has just left."""
+
+    def __init__(self, inner):
+        self._inner, self._presses = inner, 1
+
+    def __enter__(self):
+        return self._inner.__enter__()
+
+    def __exit__(self, *exc_info):
+        self._inner.__exit__(*exc_info)
+        if self._presses:
+            self._presses = 0
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_the_wait_has_begun(lab):
+    """The run is not taken for one that another thread reads: `kill()` ends it all the same."""
+    running = lab.start(SLEEP)
+    running._lock = Interrupted(running._lock)
+    with pytest.raises(KeyboardInterrupt):
+        running.wait()
+    running.kill()
+    lab.is_clean()
+    assert running.wait().exit_code == 137
 
 
 def test_kill_in_a_signal_handler_of_the_waiting_thread(lab):
@@ -135,8 +163,9 @@ def test_a_killed_supervisor(lab):
 
 
 def test_a_forked_process_does_not_touch_its_parents_runs(lab):
-    """After `os.fork()` the child closes nothing of the parent's, and its own runs work."""
-    running = lab.start("import time; time.sleep(0.3); print('end')")
+    """After `os.fork()` the child closes nothing of the parent's, nor reads it, and its own runs work."""
+    running = lab.start("print('end')")
+    assert select.select([running._stdout.file], [], [], PATIENCE)[0]
     child = os.fork()
     if child == 0:
         status = 1

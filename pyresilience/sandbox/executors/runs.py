@@ -87,7 +87,9 @@ class Run:
         """In a forked child: it is the parent's run, and nothing of it is to be touched here."""
         self._lock = threading.RLock()
         self._supervisor.returncode = 0
-        self._close()
+        self._line.close()
+        for each in (self._stdout, self._stderr):
+            each.close(0)  # what is in the pipes is the parent's to read
         self._failure = OSError(0, "this run belongs to the process that this one was forked from")
         self._over = threading.Event()
         self._over.set()
@@ -101,15 +103,17 @@ class Run:
 
     def _see_to_its_end(self) -> bool:
         """Read until it has ended, unless another thread does, or this one in a frame above."""
-        with self._lock:
-            if self._attended or self._over.is_set():
-                return False
-            self._attended = True
+        mine = False
         try:
+            with self._lock:
+                if self._attended or self._over.is_set():
+                    return False
+                self._attended = mine = True
             self._read()
             self._conclude()
         finally:
-            self._attended = False
+            if mine:  # also when an interrupt came right behind the lock
+                self._attended = False
         return True
 
     def _read(self) -> None:
