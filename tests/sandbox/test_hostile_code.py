@@ -91,7 +91,7 @@ def test_memory_of_javascript(lab):
     """Its memory is limited as well, within its heap and outside."""
     needs("javascript", lab)
     for code in ("const a = []; for (;;) a.push(new Array(1000).fill(1.5))", "Buffer.alloc(2 ** 30, 1)"):
-        execution = lab.run(code, "javascript", memory_bytes=512 * MIB)
+        execution = lab.run(code, "javascript", timeout=600, memory_bytes=512 * MIB)
         assert not execution.success
         assert not execution.timed_out
     assert lab.run("console.log(1)", "javascript", memory_bytes=512 * MIB).stdout == "1\n"
@@ -181,7 +181,7 @@ def test_becoming_another_program(lab):
 
 def test_the_processor(lab):
     """Processor time is limited."""
-    execution = lab.run("while True: pass", cpu_seconds=1)
+    execution = lab.run("while True: pass", timeout=600, cpu_seconds=1)
     assert execution.exit_code == 128 + 24
     assert not execution.timed_out
 

@@ -75,7 +75,7 @@ async def test_whoever_may_take_longer_is_not_answered_by_a_time_out(colour, cre
     """A caller that waited for a run with less time runs itself when that is late; one with no more time does not."""
     sandbox = await create()
     executor.hold()
-    executor.ends = lambda job: well(job) if job.timeout > 5 else Execution(124, "", "", 5.0, timed_out=True)
+    executor.ends = lambda job: well(job) if job.timeout > 50 else Execution(124, "", "", 50.0, timed_out=True)
 
     def run(timeout, line):
         async def run():
@@ -90,11 +90,11 @@ async def test_whoever_may_take_longer_is_not_answered_by_a_time_out(colour, cre
         await colour.until(lambda: len(executor.runs) == 2)
         executor.release()
 
-    first, longer, same, _ = await colour.gather(run(5, None), run(10, 0), run(5, 1), release)
+    first, longer, same, _ = await colour.gather(run(50, None), run(60, 0), run(50, 1), release)
     assert (first.timed_out, first.cached) == (True, False)
     assert (longer.timed_out, longer.cached, longer.stdout) == (False, False, "x")
     assert (same.timed_out, same.cached) == (True, True)
-    assert [job.timeout for job in executor.jobs] == [5.0, 10.0]
+    assert [job.timeout for job in executor.jobs] == [50.0, 60.0]
 
 
 async def test_whoever_may_take_less_time_does_not_wait_longer(colour, create, executor):

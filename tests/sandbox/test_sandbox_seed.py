@@ -219,10 +219,13 @@ def test_code_that_takes_too_long_is_ended(real):
     """What it printed so far is returned, and nothing is kept."""
     sandbox = real()
     for _ in range(2):
-        late = sandbox.run_code("import time; print('so far', flush=True); time.sleep(60)", timeout=0.5)
-        assert (late.success, late.exit_code, late.timed_out, late.cached) == (False, 124, True, False)
+        for timeout in (0.5, 5, 20):  # long enough to have come to print something
+            late = sandbox.run_code("import time; print('so far', flush=True); time.sleep(60)", timeout=timeout)
+            assert (late.success, late.exit_code, late.timed_out, late.cached) == (False, 124, True, False)
+            assert late.execution_time < timeout + 15
+            if late.stdout:
+                break
         assert late.stdout == "so far\n"
-        assert late.execution_time < 10
     assert sandbox.cache.stats()["cache"]["size"] == 0
 
 
@@ -275,9 +278,12 @@ def test_an_interrupt_leaves_no_process(script):
                     pass
             return found
 
+        def waiting():
+            return any(running._attended for running in list(sandbox._runner._under_way))
+
         def interrupt():
             end = time.monotonic() + 20
-            while not marked() and time.monotonic() < end:
+            while not (marked() and waiting()) and time.monotonic() < end:
                 time.sleep(0.01)
             print(marked() > 0)
             os.kill(os.getpid(), signal.SIGINT)

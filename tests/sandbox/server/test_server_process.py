@@ -17,8 +17,8 @@ from server_processes import PATIENCE, Served, until
 from pyresilience.sandbox.server.command import main
 from pyresilience.sandbox.server.serving import serve as serve_app
 
-PROMPT = 5.0
-"""Seconds that an end may take on a busy machine; it is meant to take less than two."""
+PROMPT = 12.0
+"""Seconds that an end may take on a busy machine; it is meant to take less than two. Slow clients have 15 and more."""
 
 
 def processes_with(mark):
@@ -127,10 +127,14 @@ def test_the_end_of_a_sandbox_ends_its_run(serve, hanging, mark):
 def test_a_time_out_ends_the_run_and_tells_what_was_printed(serve, mark):
     """With everything that it started."""
     server = serve()
-    wanted = {**sleeper(mark), "timeout": 1}
-    wanted["code"] = "print('so far', flush=True); " + wanted["code"]
-    status, _, content = server.ask("POST", "/execute", wanted)
-    assert (status, content["code"], content["details"]["stdout"]) == (504, "EXECUTION_TIMEOUT", "so far\n")
+    for timeout in (1, 6, 20):  # long enough to have come to print something
+        wanted = {**sleeper(mark), "timeout": timeout}
+        wanted["code"] = "print('so far', flush=True); " + wanted["code"]
+        status, _, content = server.ask("POST", "/execute", wanted)
+        assert (status, content["code"]) == (504, "EXECUTION_TIMEOUT")
+        if content["details"]["stdout"]:
+            break
+    assert content["details"]["stdout"] == "so far\n"
     until(lambda: not processes_with(mark), "a process of the code is left")
 
 
@@ -190,8 +194,8 @@ def test_what_is_no_http_is_hung_up_on(serve):
                 client.shutdown(socket.SHUT_WR)
                 while client.recv(65536):
                     pass
-            except ConnectionResetError:
-                pass
+            except OSError as error:  # it was hung up on while it spoke
+                assert not isinstance(error, TimeoutError)
     assert server.ask("GET", "/health")[0] == 200
 
 
