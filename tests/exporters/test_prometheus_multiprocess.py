@@ -584,6 +584,8 @@ def test_windows_and_histories_are_published(tmp_path):
 def test_nothing_is_written_while_nothing_changes(tmp_path, monkeypatch):
     """An idle process only confirms that it lives; if its file was removed, it writes it again."""
     states = [state(1)]
+    monkeypatch.setattr(multiprocess, "SECONDS", 3600.0)
+    monkeypatch.setattr(multiprocess, "DETAILS", 3600.0)
     publisher = Publisher(tmp_path, lambda *, detailed=False: list(states))
     publisher.start()
     (path,) = tmp_path.glob("*.json")
@@ -598,6 +600,35 @@ def test_nothing_is_written_while_nothing_changes(tmp_path, monkeypatch):
     publisher._publish()
     assert read_states(tmp_path)[0].cache.hits == 2
     publisher.stop()
+
+
+def test_the_last_word_is_the_last(tmp_path, monkeypatch):
+    """A disk that takes its time keeps the stop waiting: its word does not meet, nor come before, an earlier one."""
+    monkeypatch.setattr("pyresilience._every.PATIENCE", 0.01)
+    monkeypatch.setattr(multiprocess, "SECONDS", 0.001)
+    real, inside, begun, go_on, most = multiprocess.write, [], threading.Event(), threading.Event(), []
+
+    def slow(directory, share):
+        inside.append(share)
+        most.append(len(inside))
+        if threading.current_thread().name == "pyresilience-publisher":
+            begun.set()
+            assert go_on.wait(20)
+        real(directory, share)
+        inside.remove(share)
+
+    hits = iter(range(1, 1_000_000))
+    publisher = Publisher(tmp_path, lambda *, detailed=False: [state(next(hits))])
+    monkeypatch.setattr(multiprocess, "write", slow)
+    publisher.start()
+    assert begun.wait(20)
+    stopping = threading.Thread(target=publisher.stop)
+    stopping.start()
+    stopping.join(0.3)
+    go_on.set()
+    stopping.join()
+    assert set(most) == {1}
+    assert [share.ended for share in gather(tmp_path)] == [True]
 
 
 def test_publishing_begins_and_ends_once(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -74,6 +75,7 @@ class Publisher:
     def _begin(self, *, shy: bool = False) -> None:
         """In a new process, of which nothing is published yet; *shy*: until it has counted something."""
         self._every = Every(SECONDS, self._publish, "pyresilience-publisher")
+        self._turn = threading.RLock()
         self._name = f"pyresilience_{os.getpid()}_{token_hex(4)}.json"
         self._process = Process.here()
         self._shy = shy
@@ -104,7 +106,11 @@ class Publisher:
             self._mind_multiprocessing()
 
     def _publish(self) -> None:
-        """Write what has changed, or that nothing has."""
+        """Write what has changed, or that nothing has; never twice at a time, whoever lost patience with a slow disk."""
+        with self._turn:
+            self._tell()
+
+    def _tell(self) -> None:
         states, fresh = self._states(), time.monotonic() >= self._due
         if self._shy and not any(map(_has_counted, states)):
             return
