@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pyresilience import CacheConfig, CircuitBreakerConfig, FallbackConfig, RetryConfig, resilient
 from pyresilience.exporters import PrometheusExporter
+from pyresilience.http.server import Limits
 from pyresilience.metrics import CacheMetrics
 from pyresilience.metrics.families import CATALOGUE
 from pyresilience.metrics.state import State
@@ -389,14 +390,13 @@ def test_stuck_clients_do_not_hold_up_a_scrape(exporter, fetch):
     """With 200 clients that connect and say nothing, a scrape is answered, and functions are called."""
     f = cached("unstuck")
     exporter.register_function(f)
+    exporter._server.limits = Limits(request_seconds=3600)  # nobody is seen out for being late
     exporter.start()
     with contextlib.ExitStack() as stuck:
         for _ in range(200):
             stuck.enter_context(socket.create_connection(("127.0.0.1", exporter.port), timeout=20))
         call(f, 3)
-        began = time.monotonic()
         assert value(fetch(exporter.url).text, "pyresilience_cache_hits_total", function=label(f)) == 3
-        assert time.monotonic() - began < 4  # and not 5, when the first of them is seen out
 
 
 def test_scrapes_at_once(exporter, fetch):
@@ -428,8 +428,9 @@ def test_scrapes_at_once(exporter, fetch):
     assert value(fetch(exporter.url).text, "pyresilience_cache_hits_total", function=label(f)) == exact
 
 
-def test_it_may_be_stopped_while_it_is_scraped(exporter):
+def test_it_may_be_stopped_while_it_is_scraped(exporter, monkeypatch):
     """Stopping waits for no scraper for long, and a scraper gets a whole answer or none."""
+    monkeypatch.setattr("pyresilience.http.server.GRACE", 20.0)
     f = cached("stopped")
     exporter.register_function(f)
     exporter.start()
