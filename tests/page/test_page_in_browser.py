@@ -335,7 +335,7 @@ def test_a_server_that_is_gone_is_reported_and_found_again(server, look):
     """When nobody answers the page says so and since when, keeps the last figures, and comes back by itself."""
     now = time.time()
     server.figures = figures.answer(three(), now)
-    page = live(look(server.url, expected_errors=["ERR_CONNECTION_REFUSED"]))
+    page = live(look(server.url, expected_errors=["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET"]))
     server.stop()
     page.evaluate(ASK_NOW)
     until(page, "document.body.dataset.state === 'lost'")
