@@ -216,5 +216,5 @@ def test_two_hundred_runs_leave_nothing(lab):
     for each in threads:
         each.join(60)
     lab.is_clean()
-    assert open_files() == files
+    assert open_files() <= files
     assert lab.executor._runs == set()

@@ -34,7 +34,7 @@ async def reached(condition):
 
 def in_line(sandbox):
     """How many wait for the run of somebody else."""
-    return sum(len(flight.followers) for flight in sandbox._runner.cache.flights._flying.values())
+    return sum(len(flight.followers) for flight in list(sandbox._runner.cache.flights._flying.values()))
 
 
 @on_both

@@ -40,7 +40,7 @@ async def test_a_hundred_at_once_run_once(colour, create, executor):
         return await colour.go(sandbox.run_code, "x")
 
     async def release():
-        await colour.until(lambda: sum(len(f.followers) for f in sandbox._runner.cache.flights._flying.values()) == 99)
+        await colour.until(lambda: _in_line(sandbox) == 99)
         executor.release()
 
     *results, _ = await colour.gather(*[run] * 100, release)
@@ -61,7 +61,7 @@ async def test_those_who_wait_share_a_failure_too(colour, create, executor):
         return await colour.go(sandbox.run_code, "x")
 
     async def release():
-        await colour.until(lambda: sum(len(f.followers) for f in sandbox._runner.cache.flights._flying.values()) == 4)
+        await colour.until(lambda: _in_line(sandbox) == 4)
         executor.release()
 
     *results, _ = await colour.gather(*[run] * 5, release)
@@ -120,7 +120,7 @@ async def test_whoever_may_take_less_time_does_not_wait_longer(colour, create, e
 
 
 def _in_line(sandbox):
-    flights = sandbox._runner.cache.flights._flying.values()
+    flights = list(sandbox._runner.cache.flights._flying.values())
     return sum(len(flight.followers) for flight in flights) if flights else None
 
 
