@@ -93,6 +93,13 @@ async def under_way(colour, f, upstream, clock, age=10):
     return gate
 
 
+class Until:
+    """A step of `later`: nothing more is done before *condition* holds."""
+
+    def __init__(self, condition):
+        self.condition = condition
+
+
 def later(colour, f, clock, count, *steps):
     """What moves the clock on once *count* callers wait, and then does the *steps*."""
 
@@ -101,6 +108,8 @@ def later(colour, f, clock, count, *steps):
         for step in steps:
             if isinstance(step, (int, float)):
                 clock.advance(step)
+            elif isinstance(step, Until):
+                await colour.until(step.condition)
             else:
                 step()
             await colour.sleep(0.005)

@@ -1,7 +1,7 @@
 """Followers wait only `wait_timeout` seconds, and what they do then: compute, take an old value, or raise."""
 
 import pytest
-from gated_upstream import ZONES, cached, counted, is_clean, later, told, waiting
+from gated_upstream import ZONES, Until, cached, counted, is_clean, later, told, waiting
 
 from pyresilience import ResilienceTimeoutError, TimeoutConfig
 from pyresilience.events import EventType
@@ -23,7 +23,9 @@ async def test_compute(colour, clock, events):
         upstream.free()
 
     ends = await colour.gather(
-        lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 1.99, free, 0.01, lambda: None, gate.set)
+        lambda: colour.go(f, 1),
+        follow,
+        later(colour, f, clock, 1, 1.99, free, 0.01, Until(lambda: upstream.runs == 2), gate.set),
     )
     assert ends[:2] == [1, 2]
     assert await colour.go(f, 1) == 2
@@ -73,7 +75,7 @@ async def test_compute_after_the_hung_leader_was_invalidated(colour, clock, even
     ends = await colour.gather(
         lambda: colour.go(f, 1),
         follow,
-        later(colour, f, clock, 1, lambda: f.cache.invalidate(1), 2, lambda: None, gate.set),
+        later(colour, f, clock, 1, lambda: f.cache.invalidate(1), 2, Until(lambda: upstream.runs == 2), gate.set),
     )
     assert ends[:2] == [1, 2]
     assert f.cache.peek(1) == 2
@@ -90,7 +92,7 @@ async def test_raise(colour, clock, events):
         return await colour.go(f, 1)
 
     first, second, _ = await colour.gather(
-        lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 2, lambda: None, gate.set)
+        lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 2, Until(lambda: waiting(f) == 0), gate.set)
     )
     assert first == 1
     assert isinstance(second, ResilienceTimeoutError)
@@ -117,7 +119,9 @@ async def test_stale(colour, clock, events, age, wanted):
         return await colour.go(f, 1)
 
     events.clear()
-    ends = await colour.gather(lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 2, lambda: None, gate.set))
+    ends = await colour.gather(
+        lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 2, Until(lambda: waiting(f) == 0), gate.set)
+    )
     assert ends[:2] == [runs + 1, wanted + (wanted > 1) * runs]
     said = ("cache_hit", "stale") if wanted == 1 else ("cache_miss", "wait_timeout")
     assert told(events)[1] == said
@@ -146,7 +150,7 @@ async def test_the_limit_of_the_whole_call_comes_first(colour, clock, events, th
         return await colour.go(f, 1)
 
     ends = await colour.gather(
-        lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 0.9, lambda: None, 0.1, lambda: None, gate.set)
+        lambda: colour.go(f, 1), follow, later(colour, f, clock, 1, 0.9, 0.1, Until(lambda: is_clean(f)), gate.set)
     )
     assert all(isinstance(end, ResilienceTimeoutError) for end in ends[:2]), ends
     assert counted(f)[4] == 0
