@@ -124,7 +124,7 @@ class Desk:
     ) -> Callable[..., Callable[[], Flight] | None]:
         """What looks at a row: None, it is handed out; or the kind of flight that the call is to be."""
         now, zone_of, is_flying, reloads = self._cache.now, self._terms.zone, self._flights.is_flying, self._reloads
-        rows, ledger = self._cache.shelf.rows, self._cache.shelf.ledger
+        ledger, rows = self._cache.shelf.ledger, self._cache.shelf.rows
 
         def reload(
             key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], row: Row, waiter: Waiting | None
@@ -159,7 +159,7 @@ class Desk:
                     ledger.note(key, waiter.reason)
                     return lambda: waiter
                 if zone is SPARE and (not idle or is_flying(key) or rows.get(key) is not row):
-                    return Flight
+                    return Flight  # another reloads it, or has just done so
                 if zone is not AHEAD and idle and not begun and reloads.closed:
                     return Flight
             self._serve(key, row, zone, moment, asked, begun)

@@ -1,7 +1,11 @@
 """A caller with an old value at hand waits only `soft_timeout` seconds for a new one."""
 
+import threading
+
 import pytest
 from gated_upstream import Until, cached, counted, is_clean, later, reloaded, told, waiting
+
+from pyresilience.cache.flights import Flights
 
 SPARE = {"ttl": 10, "stale_if_error": 100, "reload_cooldown": 3, "soft_timeout": 2, "enable_metrics": True}
 
@@ -115,6 +119,51 @@ async def test_soft_callers_who_come_while_it_hangs(colour, clock, events):
     gate.set()
     await reloaded(colour, f)
     assert (await colour.go(f, 1), upstream.runs) == (2, 2)
+
+
+@pytest.mark.parametrize("colour", ["sync"], indirect=True)
+async def test_soft_callers_who_come_at_once(colour, clock, events, monkeypatch):
+    """Of two who find that no load runs yet one begins it, and the other waits for that one as well."""
+    looks, together, is_flying = [], threading.Barrier(2), Flights.is_flying
+
+    def look_together(*args):
+        found = is_flying(*args)
+        looks.append(found)
+        if len(looks) <= 2:
+            together.wait(20)
+        return found
+
+    monkeypatch.setattr(Flights, "is_flying", look_together)
+    f, upstream = cached(colour, clock, events, **SPARE)
+    await spare(colour, clock, f, events)
+    gate = upstream.hold()
+    ends = await colour.gather(*[lambda: colour.go(f, 1)] * 2, later(colour, f, clock, 2, gate.set))
+    await reloaded(colour, f)
+    assert (looks[:2], ends[:2], upstream.runs) == ([False, False], [2, 2], 2)
+    assert counted(f) == (1, 1, 1, 1, 0)
+    assert is_clean(f)
+
+
+async def test_soft_the_load_of_another_lands_meanwhile(colour, clock, events, monkeypatch):
+    """Who is about to begin a load when that of another lands has the new value, and begins none."""
+    looks, ends, is_flying = [], [], Flights.is_flying
+
+    def look_before(*args):
+        found = is_flying(*args)
+        looks.append(found)
+        if len(looks) == 1:
+            other = threading.Thread(target=lambda: ends.append(colour.call(f, 1)))
+            other.start()
+            other.join(20)
+        return found
+
+    monkeypatch.setattr(Flights, "is_flying", look_before)
+    f, upstream = cached(colour, clock, events, **SPARE)
+    await spare(colour, clock, f, events)
+    ends.append(await colour.go(f, 1))
+    await reloaded(colour, f)
+    assert (looks[0], ends, upstream.runs) == (False, [2, 2], 2)
+    assert is_clean(f)
 
 
 async def test_soft_zero_never_waits(colour, clock, events):
