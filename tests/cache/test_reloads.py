@@ -13,6 +13,7 @@ from pyresilience import (
     remaining,
     resilience_context,
 )
+from pyresilience.cache.flights import Flights
 from pyresilience.events import EventType
 
 STALE = {"ttl": 10, "stale_while_revalidate": 100, "reload_cooldown": 3}
@@ -66,29 +67,28 @@ async def test_an_upstream_that_is_down_is_asked_once_per_cool_down(colour, cloc
 
 async def test_a_caller_that_comes_too_late_for_the_cool_down(colour, clock, events, monkeypatch):
     """Whoever looked before a reload failed, and would begin one after that, begins none."""
+    looks, is_flying = [], Flights.is_flying
+
+    async def fail():
+        assert await colour.go(f, 1) == 1
+        await reloaded(colour, f)
+
+    def fail_meanwhile(*args):
+        looks.append(is_flying(*args))
+        if len(looks) == 1:
+            other = threading.Thread(target=colour.run, args=(fail,))
+            other.start()
+            other.join(20)
+        return looks[0]
+
+    monkeypatch.setattr(Flights, "is_flying", fail_meanwhile)
     f, upstream = cached(colour, clock, events, **STALE)
     await colour.go(f, 1)
     clock.advance(10)
     upstream.error = OSError()
-    flights, looks = f.cache._cache.flights, []
-    is_flying = flights.is_flying
-
-    def fail_meanwhile(key):
-        if not looks:
-            looks.append(key)
-            other = threading.Thread(target=lambda: colour.call(f, 1))
-            other.start()
-            other.join(20)
-            for _ in range(2000):
-                if f.cache.info().reloading == 0:
-                    break
-                threading.Event().wait(0.001)
-        return is_flying(key)
-
-    monkeypatch.setattr(flights, "is_flying", fail_meanwhile)
     assert await colour.go(f, 1) == 1
     await reloaded(colour, f)
-    assert (upstream.runs, f.cache.info().reload_failures) == (2, 1)
+    assert (looks[0], upstream.runs, f.cache.info().reload_failures) == (False, 2, 1)
 
 
 async def test_no_more_than_max_reloads_run(colour, clock, events):
