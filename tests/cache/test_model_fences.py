@@ -147,9 +147,16 @@ class World:
         if rounds < 30:
             time.sleep(0)
             return
-        while self.blocked != self.alive + self.f.cache.info().reloading:
+        while not self.is_settled():
             assert time.monotonic() < end, "somebody hangs"
             time.sleep(0)
+
+    def is_settled(self):
+        """Whether all wait for something, and no reload came or went while they were counted."""
+        reloading = self.f.cache.info().reloading
+        with self.lock:
+            all_wait = self.blocked == self.alive + reloading
+        return all_wait and self.f.cache.info().reloading == reloading
 
     # What is done to it.
 
@@ -435,22 +442,22 @@ class Watched(_blocking.Signal):
 
     def __init__(self):
         super().__init__()
-        self.is_set = self.waits = False
+        self.waits = False
 
     def set(self):
         with self.world.lock:
             self.world.blocked -= self.waits
-            self.is_set, self.waits = True, False
-        super().set()
+            self.waits = False
+            super().set()
 
-    def wait(self, clock, *end):
+    def wait(self, clock, until=inf, look=inf):
         with self.world.lock:
-            self.waits = not self.is_set
+            self.waits = look > 0 and self._lock.locked()  # else it has only to look again
             self.world.blocked += self.waits
-        super().wait(clock, *end)
+        super().wait(clock, until, look)
         with self.world.lock:
-            self.world.blocked -= self.waits  # it had only to look again
-            self.is_set = self.waits = False
+            self.world.blocked -= self.waits
+            self.waits = False
 
 
 class _Nobody:
