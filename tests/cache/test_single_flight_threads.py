@@ -20,7 +20,7 @@ from pyresilience import (
     TimeoutConfig,
     resilient,
 )
-from pyresilience.testing import EventRecorder
+from pyresilience.testing import EventRecorder, FakeClock
 
 GUARD = 20
 """Seconds after which a test that hangs is over."""
@@ -369,10 +369,11 @@ def test_a_rejected_result_is_not_kept():
 def test_waiting_counts_against_the_deadline_of_the_call(crowd):
     """With a limit of the whole call, a follower of a slow leader is answered by its own limit."""
     gate, begun = threading.Event(), threading.Event()
-    recorder = EventRecorder()
+    recorder, clock = EventRecorder(), FakeClock()
     runs = []
+    limit = TimeoutConfig(seconds=5, per_attempt=False)
 
-    @resilient(cache=CacheConfig(), timeout=TimeoutConfig(seconds=0.05, per_attempt=False), listeners=[recorder])
+    @resilient(cache=CacheConfig(), timeout=limit, clock=clock, listeners=[recorder])
     def f(k):
         runs.append(k)
         begun.set()
@@ -382,6 +383,8 @@ def test_waiting_counts_against_the_deadline_of_the_call(crowd):
     crowd.call("leader", f, 1)
     assert begun.wait(GUARD)
     crowd.call("follower", f, 1)
+    wait_for_followers(f, 1)
+    clock.advance(5)
     outcomes = crowd.join()
     gate.set()
     assert [type(each) for each in outcomes.values()] == [ResilienceTimeoutError] * 2

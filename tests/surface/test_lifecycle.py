@@ -114,7 +114,14 @@ def test_it_waits_for_abandoned_calls(script):
     assert started(
         script,
         """
-f = resilient(timeout=TimeoutConfig(0.01))(hang)
+from pyresilience.testing import FakeClock
+clock = FakeClock()
+
+@resilient(timeout=TimeoutConfig(5), clock=clock)
+def f():
+    clock.advance(10)
+    hang()
+
 print(end_of(f), shutdown(wait=False))
 go.set()
 print(shutdown())
