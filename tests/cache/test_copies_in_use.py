@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+from gated_upstream import waiting
 
 from pyresilience import CacheConfig, FallbackConfig, ResultCache
 
@@ -185,9 +186,9 @@ async def test_whoever_has_waited_long_enough(colour, clock, how):
 
     async def release():
         await started.wait()
-        await colour.until(lambda: len(f.cache._cache.flights._flying[()].followers) == 2)
+        await colour.until(lambda: waiting(f) == 2)
         clock.advance(1)
-        await colour.until(lambda: not f.cache._cache.flights._flying[()].followers)
+        await colour.until(lambda: waiting(f) == 0)
         go.set()
 
     ends = await colour.gather(lambda: colour.go(f), waits, waits, release)
