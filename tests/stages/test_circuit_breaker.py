@@ -254,6 +254,7 @@ async def test_a_result_of_another_generation_changes_nothing(colour, clock):
 
     async def body(slow):
         if slow:
+            started.append(1)
             await go.wait()
         elif down[0]:
             raise OSError
@@ -263,12 +264,10 @@ async def test_a_result_of_another_generation_changes_nothing(colour, clock):
     started = []
 
     async def straggler():
-        started.append(1)
         await colour.go(f, True)
 
     async def others():
         await colour.until(lambda: started)
-        await colour.sleep(0.02)
         down[0] = True
         await colour.end_of(f, False)
         clock.advance(10)
