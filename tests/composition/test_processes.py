@@ -206,13 +206,20 @@ def test_ctrl_c_ends_a_call_that_waits(script, stage):
     assert script(f"""
 import os, signal, threading, time
 from pyresilience import *
+from pyresilience.clock import SystemClock
 
 stage = {stage!r}
 inside, go, calls = threading.Event(), threading.Event(), []
+class Clock(SystemClock):
+    ahead = 0
+    def monotonic(self):
+        return super().monotonic() + self.ahead
+
+clock = Clock()
 settings = dict(
     bulkhead=dict(bulkhead=BulkheadConfig(max_concurrent=1, max_wait=30)),
     cache=dict(cache=CacheConfig()),
-    rate_limiter=dict(rate_limiter=RateLimiterConfig(max_calls=1, period=1, max_wait=30)),
+    rate_limiter=dict(rate_limiter=RateLimiterConfig(max_calls=1, period=30, max_wait=30), clock=clock),
     retry=dict(retry=RetryConfig(delay=30, jitter=None)),
     timeout=dict(timeout=TimeoutConfig(30)),
     function=dict(retry=RetryConfig()),
@@ -232,13 +239,14 @@ if stage in ("bulkhead", "cache"):
     first.start(); inside.wait(30)
 if stage == "rate_limiter":
     f()
-threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 began = time.monotonic()
 try:
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     f()
 except KeyboardInterrupt:
     print("interrupted", time.monotonic() - began < 25)
 go.set()
+clock.ahead = 30
 print(f())
 """) == ["interrupted", "True", "done"]
 
