@@ -82,7 +82,7 @@ def is_free(lock):
     taken = []
 
     def take():
-        if lock.acquire(timeout=1):
+        if lock.acquire(timeout=15):
             taken.append(lock.release())
 
     thread = threading.Thread(target=take)

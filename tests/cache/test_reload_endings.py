@@ -182,11 +182,11 @@ def test_closing_inside_a_reload_that_has_hardly_begun(colour, clock, monkeypatc
 
     def start_and_dawdle(run):
         start(run)
-        on_time.append(done.wait(5))
+        on_time.append(done.wait(20))
 
     def load(x):
         if begun:
-            f.cache.close(20)
+            f.cache.close(60)
             done.set()
         return 1
 

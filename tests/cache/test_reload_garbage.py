@@ -6,6 +6,7 @@ import weakref
 
 import pytest
 from gated_upstream import ZONES, reloaded
+from interrupting import eventually
 
 from pyresilience import CacheConfig, RetryConfig, resilient
 
@@ -67,12 +68,12 @@ def test_collected_while_a_reload_runs(clock):
     ref = weakref.ref(f.cache._cache)
     del f, load
     gate.set()
-    for _ in range(2000):
+
+    def is_collected():
         gc.collect()
-        if ref() is None:
-            break
-        threading.Event().wait(0.001)
-    assert ref() is None
+        return ref() is None
+
+    assert eventually(is_collected)
 
 
 def test_an_old_value_goes_when_it_is_replaced(colour):

@@ -221,7 +221,7 @@ def test_closing_while_a_loop_dies(clock):
         threading.Event().wait(0.001)
     threading.Event().wait(0.02)
     loop.close()
-    closing.join(5)
+    closing.join(PATIENCE)
     assert ends == [True]
 
 
@@ -332,11 +332,7 @@ def test_who_waits_for_a_reload_in_a_loop_that_dies(clock, events):
     while waiting(f) < 1:
         threading.Event().wait(0.001)
     loop.close()
-    for _ in range(5000):
-        if not other.is_alive():
-            break
-        clock.advance(0.0005)
-        threading.Event().wait(0.001)
+    other.join(PATIENCE)
     assert ends == [3]
     assert (len(runs), is_clean(f)) == (3, True)
     assert [word for _, word in told(events)][-1] == "expired"

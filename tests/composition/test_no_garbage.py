@@ -31,7 +31,7 @@ def no_gc():
 
 async def all_dead(colour, refs):
     """Whether what *refs* refer to dies; a worker thread or an event loop may hold on to it for a moment."""
-    for _ in range(500):
+    for _ in range(20_000):
         if refs and all(ref() is None for ref in refs):
             return True
         await colour.sleep(0.001)
