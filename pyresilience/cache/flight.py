@@ -57,7 +57,8 @@ class Line(OrderedDict["Flight", None]):
         """The first who still waits; who has been told something, or is gone with its event loop, leaves the line."""
         while self:
             flight = next(iter(self))
-            if flight.line is self and flight.outcome is None and not _async.vanished(flight.home):
+            told = flight.outcome is not None or flight.over  # in that order: once it is over it has taken its outcome
+            if flight.line is self and not told and not _async.vanished(flight.home):
                 return flight
             self.pop(flight, None)
             flight.wake()

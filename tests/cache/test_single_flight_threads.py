@@ -20,6 +20,7 @@ from pyresilience import (
     TimeoutConfig,
     resilient,
 )
+from pyresilience.cache.flight import Flight
 from pyresilience.testing import EventRecorder, FakeClock
 
 GUARD = 20
@@ -467,6 +468,25 @@ def test_ctrl_c_anywhere_leaves_nobody_waiting(error):
         assert f(1) == 1, n
         assert not flying(f), n
     assert n > 10
+
+
+def test_a_leader_interrupted_while_it_tells_the_others(monkeypatch):
+    """Who has been told already, and is gone, does not inherit the key: the next in line does."""
+    f, _, crowd = leader_with_two_followers(None)
+    tell = Flight.tell
+
+    def tell_one(self, outcome):
+        monkeypatch.setattr(Flight, "tell", tell)
+        tell(self, outcome)
+        while not crowd.outcomes:
+            threading.Event().wait(0.001)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Flight, "tell", tell_one)
+    with pytest.raises(KeyboardInterrupt):
+        f(1)
+    assert [*crowd.join().values()] == [1, 1]
+    assert not flying(f)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
