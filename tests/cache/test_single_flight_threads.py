@@ -151,7 +151,8 @@ def test_raising_in_many_places_grows_no_traceback_and_leaves_no_cycle(crowd):
         wait_for_followers(f, 19)
         gate.set()
         refs = list(crowd.join().values())
-        assert max(lengths) <= 10
+        assert sorted(lengths)[10] <= 10
+        assert max(lengths) < 20  # two who raise it in the same moment may see a step of each other
         assert [ref() for ref in refs] == [None] * 20
     finally:
         gc.enable()

@@ -76,7 +76,7 @@ def test_memory_in_files(lab):
 @pytest.fixture
 def fresh():
     """What was found out about bubblewrap is forgotten, before and after."""
-    caches = (bubblewrap.why_not, bubblewrap._program, bubblewrap._no_more_namespaces)
+    caches = (bubblewrap._verdict, bubblewrap._program, bubblewrap._no_more_namespaces)
     for each in caches:
         each.cache_clear()
     yield
@@ -112,6 +112,21 @@ def test_it_is_chosen(lab):
     executor = choose()
     assert type(executor) is BubblewrapExecutor
     executor.close()
+
+
+@behind_walls
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("trouble", [BlockingIOError(11, "try again"), subprocess.TimeoutExpired("bwrap", 20)])
+def test_a_moment_without_room_to_try_it_is_not_for_ever(lab, monkeypatch, trouble):
+    """A machine that has no process or file to spare just now says so; the next sandbox has its walls."""
+
+    def run(*_, **__):
+        raise trouble
+
+    with monkeypatch.context() as now:
+        now.setattr(subprocess, "run", run)
+        assert str(trouble) in bubblewrap.why_not()
+    assert bubblewrap.why_not() is None
 
 
 @behind_walls

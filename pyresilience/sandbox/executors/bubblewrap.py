@@ -91,9 +91,22 @@ class BubblewrapExecutor(SupervisedExecutor):
         return orders
 
 
-@functools.cache
 def why_not() -> str | None:
-    """Why bubblewrap cannot be used here; None: it can. It is tried once."""
+    """Why bubblewrap cannot be used here; None: it can. It is tried once, or until this machine has room to try it."""
+    try:
+        return _verdict()
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"bubblewrap does not work here: {error}"
+
+
+@functools.cache
+def _verdict() -> str | None:
+    """Why bubblewrap cannot be used here; None: it can.
+
+    Raises:
+        OSError: It could not be tried just now.
+        subprocess.SubprocessError: It took too long.
+    """
     try:
         _program("bwrap")
     except FileNotFoundError:
@@ -109,8 +122,6 @@ def why_not() -> str | None:
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode("utf-8", "replace").strip() or f"it ended with {error.returncode}"
         return f"bubblewrap does not work here, as this system or the container around it forbids it: {said}"
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"bubblewrap does not work here: {error}"
     return None
 
 
