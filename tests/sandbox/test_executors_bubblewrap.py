@@ -115,9 +115,8 @@ def test_it_is_chosen(lab):
 
 
 @behind_walls
-@pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("trouble", [BlockingIOError(11, "try again"), subprocess.TimeoutExpired("bwrap", 20)])
-def test_a_moment_without_room_to_try_it_is_not_for_ever(lab, monkeypatch, trouble):
+def test_a_moment_without_room_to_try_it_is_not_for_ever(lab, fresh, monkeypatch, trouble):
     """A machine that has no process or file to spare just now says so; the next sandbox has its walls."""
 
     def run(*_, **__):
