@@ -23,6 +23,7 @@ from executor_contract import (  # noqa: E402 - pytest must know of it first
     processes_with,
     until,
 )
+from interrupting import interrupt  # noqa: E402
 
 from pyresilience.sandbox.errors import SandboxClosedError  # noqa: E402
 
@@ -110,6 +111,19 @@ class Interrupted:
         if self._presses:
             self._presses = 0
             raise KeyboardInterrupt
+
+
+def test_an_interrupt_anywhere_in_the_wait(lab):
+    """Whoever waits again learns how it ended, wherever the one before was interrupted."""
+    point, place = 0, ""
+    while place is not None:
+        point += 1
+        running = lab.start("pass")
+        place = interrupt(point, running.wait)
+        assert running.wait().exit_code == 0, place
+        assert running not in lab.executor._runs, place
+    assert point > 20
+    lab.is_clean()
 
 
 def test_an_interrupt_before_the_wait_has_begun(lab):

@@ -23,6 +23,8 @@ from .strays import end_strays
 
 GRACE = 15.0
 """Seconds after its time by which a supervisor must have ended everything; it is killed then."""
+REPORT = 16 * 1024
+"""Bytes that a supervisor's report has at most; it is written in one piece."""
 TIMED_OUT, KILLED = 124, 137
 _BEGIN = "import sys; sys.path.append(sys.argv[1]); from launch.supervise import main; main(int(sys.argv[2]))"
 
@@ -33,7 +35,7 @@ class Run:
     Args:
         orders: What the supervisor is to do.
         output_bytes: Bytes of each output that are kept.
-        ended: Called once, when it has ended.
+        ended: Called when it has ended; again if an interrupt came in the middle of that.
 
     Raises:
         OSError: The system gives no more processes or files.
@@ -45,7 +47,7 @@ class Run:
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._attended = self._killed = False
-        self._said = bytearray()
+        self._said, self._heard = bytearray(REPORT), 0
         self._execution: Execution | None = None
         self._failure: OSError | None = None
         self._deadline = time.monotonic() + orders["timeout"] + GRACE
@@ -118,6 +120,8 @@ class Run:
 
     def _read(self) -> None:
         """Take what it prints, until the supervisor has ended."""
+        if self._line.fileno() < 0:  # that was read before, and an interrupt came while it was said how it ended
+            return
         watched = select.poll()
         readers: dict[int, Output] = {each.file: each for each in (self._stdout, self._stderr) if each.open}
         for file in (*readers, self._line.fileno()):
@@ -136,13 +140,13 @@ class Run:
                     watched.unregister(file)
 
     def _listen(self) -> bool:
-        """Hear some of the report; False: that was all."""
+        """Hear some of the report, which an interrupt does not take away again; False: that was all."""
         try:
-            heard = self._line.recv(65536)
+            heard = self._line.recv_into(memoryview(self._said)[self._heard :])
         except ConnectionError:
             return False
-        self._said += heard
-        return bool(heard)
+        self._heard += heard
+        return heard > 0
 
     def _conclude(self) -> None:
         """Say how it ended."""
@@ -161,8 +165,8 @@ class Run:
                 number, text = report["error"]
                 self._failure = OSError(number, f"{self._orders['command'][0]} could not be run: {text}")
             self._execution = self._outcome(report)
-            self._over.set()
         self._told_ended(self)
+        self._over.set()
 
     def _outcome(self, report: Report | None) -> Execution:
         seconds = report["seconds"] if report is not None else self._orders["timeout"] + GRACE - self._left()
