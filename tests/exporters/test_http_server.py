@@ -145,7 +145,7 @@ def test_stop_waits_for_the_thread_of_a_client_that_has_all_it_asked_for(serve, 
     before, close = set(threading.enumerate()), Visit.close
 
     def slowly(visit):
-        threading.Event().wait(0.3)
+        threading.Event().wait(0.05)
         close(visit)
 
     monkeypatch.setattr(Visit, "close", slowly)
@@ -192,7 +192,7 @@ def test_no_answer_begins_while_it_is_decided_whether_the_client_is_seen_out(due
 
     def is_due(visit):
         answering.start()
-        answering.join(0.2)
+        answering.join(0.05)
         return due and visit.phase == "asking"
 
     answering = threading.Thread(target=answer)
@@ -356,10 +356,11 @@ def test_a_refusal_is_heard_however_slowly_it_is_written(serve, dial, monkeypatc
     send = Conversation.end_headers
 
     def slowly(conversation):
-        threading.Event().wait(0.5)
+        threading.Event().wait(0.05)
         send(conversation)
 
-    monkeypatch.setattr(conversation, "LINGER", 0.01)
+    monkeypatch.setattr("pyresilience.http.server.TICK", 0.005)
+    monkeypatch.setattr(conversation, "LINGER", 0.005)
     monkeypatch.setattr(Conversation, "end_headers", slowly)
     assert b" 400 " in heard(dial(serve(), b"nonsense\r\n\r\n")).split(b"\r\n")[0]
 

@@ -172,7 +172,7 @@ def test_stopped_in_the_moment_in_which_it_takes_over_it_serves_no_more(monkeypa
     def last():
         if not second._heir.running:
             stopping.start()
-            stopping.join(0.5)
+            stopping.join(0.05)
         once()
 
     monkeypatch.setattr(second._heir, "once", last)
@@ -624,7 +624,7 @@ def test_the_last_word_is_the_last(tmp_path, monkeypatch):
     assert begun.wait(20)
     stopping = threading.Thread(target=publisher.stop)
     stopping.start()
-    stopping.join(0.3)
+    stopping.join(0.05)
     go_on.set()
     stopping.join()
     assert set(most) == {1}
