@@ -100,9 +100,8 @@ class Signal:
         import anyio
 
         left, cancel = arm(clock, until, self.set)
-        left = min(left, look)
         try:
-            with anyio.move_on_after(left) if left < inf else nullcontext():
+            with anyio.move_on_after(left) if (left := min(left, look)) < inf else nullcontext():
                 await self.event.wait()
         finally:
             cancel()
@@ -132,14 +131,12 @@ async def within(
     Raises:
         Expired: *seconds* have passed and *inner* was cancelled.
     """
-    loop = home()()
-    if loop is not None:
+    if (loop := home()()) is not None:
         return await _Limit(loop, clock).bound(seconds, inner, call)
     import anyio
 
     scope = anyio.CancelScope()
-    run = _runner(loop)
-    cancel = clock.alarm(seconds, lambda: run(scope.cancel))
+    cancel = clock.alarm(seconds, partial(_trio_runner(), scope.cancel))
     if cancel is None:
         scope.deadline = anyio.current_time() + seconds
     try:
@@ -205,7 +202,12 @@ def spawn(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended, ta
         ours._log_destroy_pending = False
     task.home, task.cancel, task.abandon = loop, partial(_runner(loop), ours.cancel), coroutine.close
     task.is_done = ours.done
-    ours.add_done_callback(lambda ours: ended(None if ours.cancelled() else ours.exception()))
+
+    def over(_: object) -> None:
+        called_off = ours.cancelled() and ours.cancelling()  # else the function itself has raised CancelledError
+        ended(None if called_off else _asyncio().CancelledError() if ours.cancelled() else ours.exception())
+
+    ours.add_done_callback(over)
 
 
 def _spawn_in_trio(work: Callable[[], Awaitable[Any]], context: Context, ended: Ended, task: Task) -> None:

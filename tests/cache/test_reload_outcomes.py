@@ -1,7 +1,9 @@
 """Whatever a reload comes to: no exception, something that can be used only once, settings that raise."""
 
+import asyncio
+
 import pytest
-from gated_upstream import ZONES, cached, is_clean, reloaded
+from gated_upstream import ZONES, cached, is_clean, reloaded, under_way
 
 STALE = {"ttl": 10, "stale_while_revalidate": 1000, "reload_cooldown": 3}
 PATIENCE = 20
@@ -28,6 +30,33 @@ async def test_what_is_no_exception_ends_a_reload_quietly(colour, clock, events,
     assert await colour.go(f, 1) == 1
     await reloaded(colour, f)
     assert await colour.go(f, 1) == 3
+
+
+@pytest.mark.parametrize("colour", ["asyncio"], indirect=True)
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure(colour, clock, events):
+    """As of a function that awaits a task which another has cancelled: it cools down, and is not run at each call."""
+    f, upstream = cached(colour, clock, events, **STALE)
+    await colour.go(f, 1)
+    clock.advance(10)
+    upstream.error = asyncio.CancelledError()
+    for _ in range(5):
+        assert await colour.go(f, 1) == 1
+        await reloaded(colour, f)
+    assert (upstream.runs, f.cache.info().reload_failures, is_clean(f)) == (2, 1, True)
+
+
+@pytest.mark.parametrize("colour", ["asyncio"], indirect=True)
+async def test_a_cancellation_from_outside_is_none(colour, clock, events):
+    """Whoever ends the reload does not make its cache cool down: the next caller has another one run."""
+    f, upstream = cached(colour, clock, events, **STALE)
+    await under_way(colour, f, upstream, clock)
+    [task] = asyncio.all_tasks() - {asyncio.current_task()}
+    task.cancel()
+    await reloaded(colour, f)
+    assert f.cache.info().reload_failures == 0
+    assert await colour.go(f, 1) == 1
+    await reloaded(colour, f)
+    assert (await colour.go(f, 1), upstream.runs) == (3, 3)
 
 
 @pytest.mark.parametrize("colour", ["asyncio"], indirect=True)
