@@ -204,6 +204,7 @@ class Flights:
             if flying.get(key) is flight:  # else it was fenced, and another may have begun
                 if row is None:
                     self._turn_away(key, flight, once)
+                    flight.forestall(Value(value), flight.source)
                 elif flight.old is None:
                     self.shelf.put(key, row, now)
                 else:

@@ -181,8 +181,6 @@ class ZonedFlights(Flights):
         super()._turn_away(key, flight, once)
         if once and flight.old is not None:
             self.cool(flight)
-        if flight.source == "stale" and flight.old is not None:
-            flight.forestall(Value(flight.old[0]), "stale")
 
     def _keep_error(self, key: Hashable, flight: Flight, error: Exception) -> None:
         """Keep an error that is a result; remember why there is none otherwise; the holder locks."""
@@ -194,6 +192,7 @@ class ZonedFlights(Flights):
             self._turn_away(key, flight, once=False)
         else:
             super()._keep_error(key, flight, error)
+        if row is not None or flight.unkept:
+            flight.old, flight.in_vain = None, False  # it did bring something
+        if row is None:
             flight.forestall(*self._consolation(flight, error))
-            return
-        flight.old, flight.in_vain = None, False  # it did bring something

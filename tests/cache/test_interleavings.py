@@ -157,6 +157,20 @@ def test_two_wait_for_a_slow_reload_as_long_as_they_may():
         assert world.runs == 1
 
 
+def test_two_wait_for_a_result_that_is_not_kept():
+    """It is for both, or each has its own: no call has more run than one."""
+
+    def make():
+        world = World("sync", {**SOFT, "cache_if": lambda result: result[1] == 1}, 10)
+        world.version = 2
+        return world
+
+    for world, *ends in interleavings(make, World.call, World.call):
+        assert ends == [(1, 2), (1, 2)]
+        world.settle()
+        assert 1 <= world.runs <= 2
+
+
 WAYS = {
     "invalidate": lambda world: world.f.cache.invalidate(1),
     "tag": lambda world: world.f.cache.invalidate_tag("one:1"),
