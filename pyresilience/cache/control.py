@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from .._functions import name_of
 from .._typing import Duration, P
 from .door import Door
 from .info import CacheInfo, CacheState
@@ -205,7 +206,10 @@ class CacheControl(Generic[P, R_co]):
         """The key of a call; UNKEYED: it is a call, and goes past the cache."""
         key = self._door.key_of(args, kwargs)
         if key is UNKEYED:
-            signature(self.__wrapped__).bind(*args, **kwargs)
+            try:
+                signature(self.__wrapped__).bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{name_of(self.__wrapped__)}(): {error}") from None
         return key
 
     def _row(self, key: Hashable) -> Row | None:

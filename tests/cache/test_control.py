@@ -8,6 +8,7 @@ import pytest
 from crowds import waiting
 
 from pyresilience import CacheConfig, CacheKeyError, EventType, ResultCache, resilient
+from pyresilience._functions import name_of
 
 KINDS = [{}, {"enable_metrics": True}, {"tags": ()}, {"stale_if_error": 60}, {"policy": "sieve"}]
 """A plain cache, one that keeps account, and some with machines of their own."""
@@ -336,12 +337,12 @@ def test_methods(colour):
 @pytest.mark.parametrize("action", ["get", "peek", "contains", "entry", "explain", "refresh", "invalidate", "key"])
 @pytest.mark.parametrize("settings", [{}, {"on_unhashable": "bypass"}, {"tags": ("{a}",)}], ids=str)
 def test_arguments_that_do_not_fit(colour, action, settings):
-    """They are refused as the function would refuse them, and nothing runs."""
+    """They are refused as the function would refuse them, by its name, and nothing runs."""
     f = counting(colour, cache=CacheConfig(**settings))
     for args, kwargs in (((), {}), ((1, 2, 3), {}), ((1,), {"d": 4}), ((1,), {"a": 1})):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=rf"^{name_of(f)}\(\)"):
             getattr(f.cache, action)(*args, **kwargs)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=rf"^{name_of(f)}\(\)"):
         f.cache.put("value")
     assert f.cache_info() == (0, 0, 256, 0)
 
