@@ -484,13 +484,8 @@ def test_three_hundred_functions_are_no_burden(server, look):
     page.evaluate("""() => { window.long = [0];
       new PerformanceObserver(all => long.push(...all.getEntries().map(each => each.duration)))
         .observe({entryTypes: ["longtask"]}); }""")
-
-    def held_up(turn):
-        page.evaluate("long.length = 1")
-        server.figures = figures.service(now + turn, 300, incident=True, seconds=turn)
-        before = page.inner_text("#tile-calls b")
-        page.evaluate(ASK_NOW)
-        until(page, "before => document.querySelector('#tile-calls b').textContent !== before", before)
-        return page.evaluate("Math.max(...long)")
-
-    assert any(held_up(turn) < 500 for turn in range(2, 12, 2))  # the browser itself may be held up now and then
+    server.figures = figures.service(now + 2, 300, incident=True, seconds=2)
+    before = page.inner_text("#tile-calls b")
+    page.evaluate(ASK_NOW)
+    until(page, "before => document.querySelector('#tile-calls b').textContent !== before", before)
+    assert page.evaluate("Math.max(...long)") < 500
